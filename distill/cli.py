@@ -1,0 +1,168 @@
+"""The `distill` command. Every sub-command's --help has an example."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from distill.errors import DistillError
+
+app = typer.Typer(
+    name="distill",
+    help="Turn problems into cheap step labels, and step labels into a 4-bit verifier.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe.")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Overrides such as labelling.rollouts=16.", metavar="[KEY=VALUE]...")
+]
+
+
+def main() -> None:
+    """Entry point: our own errors end in one message and exit code 2, Ctrl-C in 130."""
+    try:
+        app()
+    except DistillError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nstopped. What is finished is kept: give the same command to go on.")
+        sys.exit(130)
+
+
+@app.command(epilog="Example: distill run quickstart seed=1")
+def run(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
+    """Run a recipe from problems to a 4-bit verifier and a report. The same command resumes."""
+    from distill.loading import load_recipe
+    from distill.pipeline import execute
+    from distill.progress import ProgressView
+    from distill.stages.summary import print_summary
+
+    view = ProgressView()
+    folder = execute(load_recipe(recipe, overrides or []), view)
+    print_summary(folder.path, Console())
+
+
+@app.command(epilog="Example: distill plan quickstart labelling.rollouts=16")
+def plan(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
+    """Show the stages: what is there already, what would be redone."""
+    from distill.artifacts import RunFolder
+    from distill.loading import load_recipe
+    from distill.pipeline import plan as plan_stages
+
+    loaded = load_recipe(recipe, overrides or [])
+    path = loaded.runs / loaded.name
+    folder = RunFolder.reader(path) if path.exists() else None
+    table = Table(title=f"{loaded.name} in {path}")
+    for column in ("stage", "made from", "state", "shards there", "fingerprint"):
+        table.add_column(column)
+    for entry in plan_stages(loaded, folder):
+        state = "done" if entry.done else "to be redone (settings changed)" if entry.stale else "to do"
+        made_from = ", ".join(entry.stage.after)
+        table.add_row(entry.stage.name, made_from, state, str(entry.finished_shards), entry.fingerprint)
+    Console().print(table)
+
+
+@app.command(epilog="Example: distill pilot quickstart problems.count=100000 price.per_hour=24")
+def pilot(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    sample: Annotated[int, typer.Option(help="Problems to try.", min=2)] = 24,
+) -> None:
+    """Label a small sample for real, then tell what the full run would take in time and money."""
+    from distill.loading import load_recipe
+    from distill.pilot import pilot as run_pilot
+    from distill.progress import ProgressView
+
+    Console().print(run_pilot(load_recipe(recipe, overrides or []), sample, ProgressView()))
+
+
+@app.command(epilog="Example: distill validate recipes/quickstart.yaml")
+def validate(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
+    """Check a recipe: every fault at once, each with its line. Prints the resolved recipe."""
+    from distill.loading import dump_recipe, load_recipe
+
+    typer.echo(dump_recipe(load_recipe(recipe, overrides or [])))
+
+
+@app.command(epilog="Example: distill schema > recipe.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of recipes, so that editors complete and check them."""
+    from distill.loading import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2))
+
+
+@app.command(epilog="Example: distill score runs/quickstart/export/verifier chains.jsonl > scored.jsonl")
+def score(
+    verifier: Annotated[Path, typer.Argument(help="A verifier folder.")],
+    file: Annotated[str, typer.Argument(help="JSONL with question and steps; - for standard input.")] = "-",
+    checks: Annotated[bool, typer.Option(help="Combine with exact step checks.")] = True,
+) -> None:
+    """Score every step of every chain: P(step correct), and the first step that looks wrong."""
+    from distill.scoring import score_lines
+
+    lines = sys.stdin if file == "-" else _open(file)
+    for row in score_lines(verifier, lines, checks):
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _open(file: str) -> Any:
+    from distill.errors import DataError
+
+    try:
+        return open(file, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+
+
+@app.command(epilog="Example: distill inspect runs/quickstart --chains 3")
+def inspect(
+    run_folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    chains: Annotated[int, typer.Option(help="Labelled chains to show.", min=0)] = 2,
+) -> None:
+    """Show what a run folder holds: stages, counts, and a few labelled chains."""
+    from distill.inspect import inspect_run
+
+    inspect_run(run_folder, chains, Console())
+
+
+@app.command(epilog="Example: distill pretrain recipes/tiny_teacher.yaml build/arith-teacher")
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="A pretraining recipe.")],
+    folder: Annotated[Path, typer.Argument(help="Where the model goes; the same command resumes.")],
+) -> None:
+    """Train a tiny teacher or verifier base from scratch on the exact world."""
+    from distill.config import PretrainSettings
+    from distill.loading import load_settings
+    from generators.tiny.pretrain import pretrain as train
+
+    typer.echo(json.dumps(train(load_settings(recipe, PretrainSettings), folder, typer.echo)))
+
+
+@app.command(epilog="Example: distill doctor")
+def doctor() -> None:
+    """Check this machine: packages, GPU, Ray, bitsandbytes, and who owns our package names."""
+    from distill.doctor import examine
+
+    table = Table(title="distill doctor")
+    for column in ("", "what", "found"):
+        table.add_column(column)
+    findings = examine()
+    for finding in findings:
+        table.add_row({True: "ok", False: "FAIL", None: "-"}[finding.ok], finding.what, finding.found)
+    Console().print(table)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Ray, and the only file that imports it: a laptop and a cluster are the same to everything else.
+
+Two ways to run work: `run_shards` spreads shards over long-lived workers that each own an engine;
+`run_task` runs one heavy function (training, export, scoring) in a process of its own. Retries,
+restarts and placement are Ray's. Workers report through a small board that the driver reads.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from distill.config import ClusterSettings
+from distill.errors import DistillError, GeneratorError
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one worker or task reserves, and how often Ray tries again after a death."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    retries: int = 3
+
+
+class Reporter(Protocol):
+    """What a worker is given to tell how far it is; cheap to call, never blocks."""
+
+    def __call__(self, key: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
+        """State of `key`: `done` of `total`, tokens so far, one short note."""
+
+
+class _Board:
+    """Latest state of every reporting worker (a Ray actor)."""
+
+    def __init__(self) -> None:
+        self._state: dict[str, tuple[float, float, int, str]] = {}
+
+    def put(self, key: str, state: tuple[float, float, int, str]) -> None:
+        self._state[key] = state
+
+    def read(self) -> dict[str, tuple[float, float, int, str]]:
+        return dict(self._state)
+
+    def clear(self) -> None:
+        self._state.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _BoardReporter:
+    """Sends to the board without waiting for it."""
+
+    board: Any
+
+    def __call__(self, key: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
+        self.board.put.remote(key, (done, total, tokens, note))
+
+
+OnProgress = Callable[[dict[str, tuple[float, float, int, str]]], None]
+
+
+class Cluster:
+    """A connection to Ray; started on entry, and shut down on exit if this process started it."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self._settings = settings
+        self._workers: list[Any] = []
+        self._worker_key: Any = None
+        self._board: Any = None
+
+    def __enter__(self) -> "Cluster":
+        if not ray.is_initialized():
+            ray.init(**_init_options(self._settings))
+        self._board = ray.remote(num_cpus=0)(_Board).remote()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release_workers()
+        ray.shutdown()
+
+    def run_shards(
+        self,
+        worker: type,
+        worker_args: tuple[Any, ...],
+        method: str,
+        shards: Sequence[Any],
+        replicas: int,
+        resources: Resources,
+        on_done: Callable[[dict[str, Any]], None],
+        on_progress: OnProgress,
+    ) -> None:
+        """Run `method(shard, reporter)` of `replicas` workers over `shards`, each shard exactly once.
+
+        Workers stay alive between calls with the same arguments, so that an engine is loaded once.
+        A worker that dies is restarted by Ray and its shard tried again.
+
+        Raises:
+            DistillError: a worker raised it, or died more often than `resources.retries`.
+        """
+        workers = self._workers_for(worker, worker_args, replicas, resources)
+        ray.get(self._board.clear.remote())
+        reporter = _BoardReporter(self._board)
+        queue, idle, running = list(shards), list(workers), {}
+        while queue or running:
+            while queue and idle:
+                engine = idle.pop()
+                running[getattr(engine, method).remote(queue.pop(0), reporter)] = engine
+            ready, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+            on_progress(ray.get(self._board.read.remote()))
+            for reference in ready:
+                idle.append(running.pop(reference))
+                on_done(_result(reference))
+
+    def run_task(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        resources: Resources,
+        on_progress: OnProgress,
+    ) -> Any:
+        """`function(*args, reporter)` in a fresh process; its result. Workers are released first, so
+        that one heavy process has the machine."""
+        self.release_workers()
+        ray.get(self._board.clear.remote())
+        remote = ray.remote(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            max_retries=resources.retries,
+            max_calls=1,
+            runtime_env={"env_vars": _thread_env()},
+        )(function)
+        reference = remote.remote(*args, _BoardReporter(self._board))
+        while not ray.wait([reference], timeout=POLL_SECONDS)[0]:
+            on_progress(ray.get(self._board.read.remote()))
+        on_progress(ray.get(self._board.read.remote()))
+        return _result(reference)
+
+    def release_workers(self) -> None:
+        """End the workers that are alive, and give their memory back."""
+        for engine in self._workers:
+            ray.kill(engine)
+        self._workers, self._worker_key = [], None
+
+    def _workers_for(
+        self, worker: type, args: tuple[Any, ...], replicas: int, resources: Resources
+    ) -> list[Any]:
+        key = (worker, args, replicas)
+        if key != self._worker_key:
+            self.release_workers()
+            remote = ray.remote(
+                num_cpus=resources.cpus,
+                num_gpus=resources.gpus,
+                max_restarts=resources.retries,
+                max_task_retries=resources.retries,
+                runtime_env={"env_vars": _thread_env()},
+            )(worker)
+            self._workers = [remote.remote(*args) for _ in range(replicas)]
+            self._worker_key = key
+        return self._workers
+
+
+def _init_options(settings: ClusterSettings) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": "error", "ignore_reinit_error": True}
+    if settings.address != "local":
+        return {"address": settings.address, **quiet}
+    return {
+        "address": "local",
+        "include_dashboard": False,
+        "num_cpus": os.cpu_count(),
+        "object_store_memory": int(settings.object_store_gib * 2**30),
+        **quiet,
+    }
+
+
+def _thread_env() -> dict[str, str]:
+    # Ray sets OMP_NUM_THREADS to the reserved CPUs; a busy-waiting OpenMP also starves every other process.
+    return {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _result(reference: Any) -> Any:
+    """The value behind `reference`, or the worker's own error without Ray's wrapping."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, DistillError):
+            raise cause from None
+        raise
+    except RayError as error:
+        raise GeneratorError(
+            f"A worker died more often than `cluster.retries` allows ({type(error).__name__}: {error}). "
+            "What is finished is kept; mend the cause and give the same command again."
+        ) from error
+

@@ -1,0 +1,275 @@
+"""The recipe: one strict pydantic model, its fields described for people and for editors.
+
+`distill.loading` reads YAML into it and reports every fault at once with its line.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Strict, frozen settings: an unknown key is a fault, never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ProblemSettings(Settings):
+    """Where problems come from: the built-in exact world, a file, or a hub dataset."""
+
+    source: Literal["world", "file", "hub"] = "world"
+    """`world`: generated, with exact truth; `file`: JSONL, Parquet or CSV; `hub`: a dataset by name."""
+    path: str | None = None
+    """The file, or the hub dataset's name (needed for `file` and `hub`)."""
+    split: str = "train"
+    """Split of a hub dataset."""
+    columns: dict[Literal["question", "reference", "id"], str] = {"question": "question", "reference": "answer"}
+    """Which column of the data holds what."""
+    domain: str = "math"
+    """Domain of problems from a file or hub; chooses the answer checker."""
+    count: PositiveInt = 300
+    """Problems to label."""
+    heldout: Annotated[int, Field(ge=0)] = 250
+    """Problems kept apart for evaluation; never labelled, never trained on."""
+    shard_size: PositiveInt = 64
+    """Problems in a shard: the unit that is written whole and never redone."""
+
+    @model_validator(mode="after")
+    def _needs_path(self) -> "ProblemSettings":
+        if self.source != "world" and not self.path:
+            raise ValueError(f"source '{self.source}' needs a path")
+        return self
+
+
+class GeneratorSettings(Settings):
+    """One engine: which backend, which model, and how it samples."""
+
+    backend: Literal["transformers", "scripted"] = "transformers"
+    """`scripted` answers from a seeded script and is for tests only."""
+    model: str = "builtin:arith-teacher"
+    """`builtin:NAME`, a folder, or a hub name."""
+    prompt: str = "{question}\n"
+    """Template of the prompt; `{question}` is replaced."""
+    temperature: Annotated[float, Field(gt=0.0)] = 0.8
+    """Sampling temperature."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus mass kept at each token."""
+    max_new_tokens: PositiveInt = 256
+    """Cap on one continuation; a capped rollout is undecided."""
+    stop: list[str] = []
+    """Strings that end a continuation (kept in its text); the model's end token always does."""
+    batch_size: PositiveInt = 256
+    """Sequences decoded together."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the weights while sampling."""
+    quantise: Literal["none", "nf4"] = "none"
+    """`nf4` loads the model in 4-bit with bitsandbytes."""
+    replicas: PositiveInt = 1
+    """Engines to run side by side on the Ray cluster."""
+    gpus: Annotated[float, Field(ge=0.0)] = 0.0
+    """GPUs an engine reserves."""
+    cpus: Annotated[float, Field(ge=0.0)] = 1.0
+    """CPUs an engine reserves."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Torch threads an engine uses; 0 takes all of the machine's cores divided by `replicas`."""
+
+
+class ChainSettings(Settings):
+    """How many solutions the teacher writes, or where they are read from."""
+
+    per_problem: PositiveInt = 4
+    """Chains written for each problem that is labelled."""
+    heldout_per_problem: PositiveInt = 8
+    """Chains written for each held-out problem (best-of-n goes up to this n)."""
+    segment: Literal["newline", "blank_line"] = "newline"
+    """What separates steps."""
+    path: str | None = None
+    """A JSONL file of chains (`question`, `steps`, optional `reference`) to label instead of the teacher's own."""
+
+
+class LabellingSettings(Settings):
+    """Which policy finds the first wrong step, and what evidence it may use."""
+
+    method: Literal["math_shepherd", "binary"] = "binary"
+    """`math_shepherd`: a fixed number of rollouts at every step (arXiv 2312.08935); `binary`: binary
+    search for the first error (as in OmegaPRM, arXiv 2406.06592)."""
+    rollouts: PositiveInt = 8
+    """Rollouts at each probed step (K)."""
+    count_outcome: bool = True
+    """Count the chain's own final answer as one more success or failure of each of its prefixes."""
+    step_checks: bool = True
+    """Let exact step checks refute steps; a refuted step needs no rollout."""
+    good_at: Fraction = 0.0
+    """A probed step is good when its success rate is above this (0: any success, as published)."""
+    checker_deadline_seconds: Annotated[float, Field(gt=0.0)] = 5.0
+    """Wall-clock limit of one answer or step check; past it the verdict is undecided."""
+
+
+class DatasetSettings(Settings):
+    """Split, clean and decontaminate."""
+
+    validation_fraction: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.15
+    """Share of the problems (never of chains) kept for early stopping, threshold and calibration."""
+    near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Chains of one problem whose 3-gram Jaccard similarity is at least this are dropped; 1: exact repeats."""
+    decontaminate: list[str] = []
+    """Files of evaluation problems (JSONL with `question` or `problem`) that must not be trained on."""
+    ngram: PositiveInt = 13
+    """Words in a row shared with an evaluation problem that count as contamination."""
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters (arXiv 2106.09685)."""
+
+    r: PositiveInt = 16
+    """Rank."""
+    alpha: PositiveInt = 32
+    """Scale numerator."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Dropout on the adapter's input."""
+    targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    """Names of the linear layers that get an adapter."""
+
+
+class VerifierSettings(Settings):
+    """Base model, precision and optimisation of the verifier."""
+
+    base: str = "builtin:arith-base"
+    """`builtin:NAME`, a folder, or a hub name of any causal model."""
+    prompt: str = "{question}\n"
+    """Template that precedes the steps."""
+    separator: str = "\n"
+    """Ends every step; the step is scored at its last token."""
+    max_length: PositiveInt = 512
+    """Tokens of a chain that the verifier sees; what is cut off is counted and reported."""
+    lora: LoraSettings = LoraSettings()
+    """Adapters trained on the 4-bit base."""
+    epochs: Annotated[float, Field(gt=0)] = 3
+    """Passes over the training chains."""
+    batch_size: PositiveInt = 32
+    """Chains in an optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak learning rate of the adapters and the head."""
+    warmup_fraction: Fraction = 0.05
+    """Share of the steps over which the learning rate rises."""
+    evaluations: PositiveInt = 6
+    """Evaluations during training; the best by validation first-error F1 is kept."""
+    patience: PositiveInt = 3
+    """Evaluations without improvement after which training stops."""
+    mask_after_first_error: bool = True
+    """Leave steps after the first error out of the loss."""
+    compare_full_precision: bool = True
+    """Also train a full-precision verifier on the same labels, to measure what 4-bit costs."""
+    gpus: Annotated[float, Field(ge=0.0)] = 0.0
+    """GPUs that training reserves."""
+    report_to: list[Literal["wandb", "mlflow", "tensorboard"]] = []
+    """Experiment trackers that `transformers` reports to."""
+
+
+class EvaluationSettings(Settings):
+    """What is measured on the held-out chains."""
+
+    best_of: list[PositiveInt] = [1, 2, 4, 8]
+    """Values of n in best-of-n."""
+    aggregation: Literal["min", "product", "last", "mean"] = "min"
+    """How step scores become one chain score in the default best-of-n."""
+    bootstrap: PositiveInt = 1000
+    """Resamples of problems behind each 95% interval."""
+
+
+class PriceSettings(Settings):
+    """Money, for `distill pilot`'s estimate. Currency is the user's own."""
+
+    per_million_generated_tokens: Annotated[float, Field(ge=0)] = 0.0
+    """Price of a million generated tokens."""
+    per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0.0
+    """Price of a million prompt tokens."""
+    per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Price of an hour of the whole cluster."""
+
+
+class ClusterSettings(Settings):
+    """Where Ray runs."""
+
+    address: str = "local"
+    """`local` starts Ray on this machine; `auto` or `ray://HOST:PORT` joins a cluster."""
+    object_store_gib: Annotated[float, Field(gt=0)] = 0.25
+    """Object store of a local Ray (shards travel by file, not through it)."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """Times a shard is tried again after its worker died."""
+
+
+class Recipe(Settings):
+    """Everything a run needs. A field left out takes the default shown."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Names the run folder."""
+    seed: int = 0
+    """All randomness is derived from this and from content."""
+    runs: Path = Path("runs")
+    """Folder that holds run folders."""
+    problems: ProblemSettings = ProblemSettings()
+    """Problems to label and problems held out."""
+    teacher: GeneratorSettings = GeneratorSettings()
+    """Writes the chains."""
+    completer: GeneratorSettings | None = None
+    """Continues prefixes; the teacher itself when left out."""
+    chains: ChainSettings = ChainSettings()
+    """Sampling of chains."""
+    labelling: LabellingSettings = LabellingSettings()
+    """From rollouts and checks to step labels."""
+    dataset: DatasetSettings = DatasetSettings()
+    """From labels to a training set."""
+    verifier: VerifierSettings = VerifierSettings()
+    """From a training set to a 4-bit verifier."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """From a verifier to figures."""
+    price: PriceSettings | None = None
+    """Prices for `distill pilot`."""
+    cluster: ClusterSettings = ClusterSettings()
+    """Ray."""
+
+
+class PretrainSettings(Settings):
+    """A small Llama trained from scratch on the exact world (`distill pretrain`)."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Names the model and its folder."""
+    corpus: Literal["solutions", "marked"] = "solutions"
+    """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose first wrong step
+    is followed by `Wrong.` (a verifier's base)."""
+    seed: int = 0
+    """Seeds weights and corpus."""
+    slips: Fraction = 0.02
+    """Chance that a step of a solution slips."""
+    wrong_fraction: Fraction = 0.5
+    """Share of marked documents with a wrong step."""
+    mark_weight: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of the mark's tokens in the loss."""
+    vocab_size: PositiveInt = 1024
+    """Entries of the tokenizer."""
+    hidden_size: PositiveInt = 256
+    """Width of the residual stream."""
+    intermediate_size: PositiveInt = 640
+    """Width of the feed-forward layers."""
+    layers: PositiveInt = 4
+    """Transformer blocks."""
+    heads: PositiveInt = 4
+    """Attention heads."""
+    context: PositiveInt = 512
+    """Longest sequence in tokens."""
+    batch_size: PositiveInt = 64
+    """Documents in an optimiser step."""
+    steps: PositiveInt = 2000
+    """Optimiser steps."""
+    muon_lr: Annotated[float, Field(gt=0)] = 0.02
+    """Peak learning rate of the matrices."""
+    adam_lr: Annotated[float, Field(gt=0)] = 0.003
+    """Peak learning rate of embeddings and norms."""
+    threads: PositiveInt = 2
+    """Torch threads."""

@@ -1,0 +1,107 @@
+"""The whole system on one screen: the stages, in order, and the loop that runs them.
+
+    problems -> chains -> evidence -> labels -> dataset -> verifier -> export -> scores -> report
+    heldout_problems -> heldout_chains -----------------------------------^
+
+A stage is redone when its own settings changed, or anything it is made from; a finished shard of it
+is never redone. Nothing here knows what a stage does.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distill.artifacts import RunFolder
+from distill.config import Recipe
+from distill.loading import stage_fingerprint
+from distill.progress import ProgressView
+from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
+from distill.stages.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the pipeline: what it is made from, and which settings it depends on."""
+
+    name: str
+    run: Callable[[Run], dict[str, Any]]
+    after: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+STAGES = (
+    Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout")),
+    Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
+    Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
+    Stage("heldout_chains", teacher.write_heldout_chains, ("heldout_problems",), ("teacher", "chains")),
+    Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", "labelling -good_at")),
+    Stage("labels", labels.derive, ("evidence",), ("labelling",)),
+    Stage("dataset", dataset.build, ("labels",), ("dataset",)),
+    Stage("verifier", verifier.train, ("dataset",), ("verifier",)),
+    Stage("export", verifier.export, ("verifier", "heldout_chains"), ()),
+    Stage("scores", evaluation.score, ("export",), ()),
+    Stage("evaluation", evaluation.evaluate, ("scores", "labels"), ("evaluation",)),
+    Stage("report", evaluation.report, ("evaluation",), ()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run would do at one stage."""
+
+    stage: Stage
+    fingerprint: str
+    done: bool
+    finished_shards: int
+    stale: bool
+
+
+def plan(recipe: Recipe, folder: RunFolder | None) -> list[Planned]:
+    """Every stage with its fingerprint and what is already there."""
+    fingerprints = stage_fingerprints(recipe)
+    return [_planned(stage, fingerprints[stage.name], folder) for stage in STAGES]
+
+
+def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planned:
+    if folder is None:
+        return Planned(stage, fingerprint, False, 0, False)
+    done = folder.is_done(stage.name, fingerprint)
+    shards = len(folder.finished_shards(stage.name, fingerprint))
+    return Planned(stage, fingerprint, done, shards, folder.is_stale(stage.name, fingerprint))
+
+
+def execute(recipe: Recipe, view: ProgressView) -> RunFolder:
+    """Run every stage that is not finished. Safe to kill at any moment and to start again."""
+    fingerprints = stage_fingerprints(recipe)
+    with RunFolder.driver(recipe.runs / recipe.name) as folder, view:
+        run = Run(recipe, folder, view, fingerprints)
+        try:
+            for stage in STAGES:
+                if folder.is_done(stage.name, fingerprints[stage.name]):
+                    view.line(f"{stage.name}: finished already")
+                    continue
+                folder.discard_stale(stage.name, fingerprints[stage.name])
+                started = time.monotonic()
+                stats = stage.run(run)
+                stats["seconds"] = time.monotonic() - started
+                folder.commit_stage(stage.name, fingerprints[stage.name], stats)
+        finally:
+            run.close()
+    return folder
+
+
+def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
+    """Fingerprint of every stage: its settings, and the fingerprints of what it is made from."""
+    found: dict[str, str] = {}
+    for stage in STAGES:
+        part = {entry: _settings(recipe, entry) for entry in stage.settings}
+        found[stage.name] = stage_fingerprint({"stage": stage.name, **part}, *(found[s] for s in stage.after))
+    return found
+
+
+def _settings(recipe: Recipe, entry: str) -> Any:
+    """The recipe's part named by `entry`, without the fields after a minus ("problems -heldout")."""
+    name, *without = entry.split(" -")
+    value = recipe.model_dump(mode="json")[name]
+    return {k: v for k, v in value.items() if k not in without} if without else value

@@ -1,0 +1,245 @@
+"""The worker that owns an engine: it writes chains and gathers evidence, one shard at a time.
+
+It lives in a Ray actor but knows nothing of Ray. A shard is read from the run folder, worked on with
+every request of a round in flight at once (so that the engine's batches are full), written atomically,
+and only its statistics are returned.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import checkers
+from distill.artifacts import RunFolder, read_records
+from distill.cluster import Reporter
+from distill.config import GeneratorSettings, Recipe
+from distill.labelling.evidence import check_events, outcome_event, rollout_events
+from distill.labelling.policies import Policy, RolloutRequest, RolloutResult, make_policy
+from distill.records import (
+    Chain,
+    Event,
+    Outcome,
+    Problem,
+    Usage,
+    content_id,
+    derived_seed,
+)
+from distill.steps import split_steps, step_ends
+from generators.base import Completion, Generator, Sample
+from generators.load import load_generator
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """Which shard to work on, where its input lies, and under which fingerprint to write it."""
+
+    stage: str
+    index: int
+    inputs: tuple[str, ...]
+    fingerprint: str
+    per_problem: int = 0
+
+
+class ShardWorker:
+    """Owns one engine and one checker pool for as long as it lives."""
+
+    def __init__(self, recipe: Recipe, settings: GeneratorSettings, run_folder: str) -> None:
+        self._recipe = recipe
+        self._engine: Generator = load_generator(settings)
+        self._folder = RunFolder.writer(run_folder)
+        self._pool = checkers.Pool(workers=1, deadline_seconds=recipe.labelling.checker_deadline_seconds)
+
+    async def write_chains(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
+        """Sample `task.per_problem` chains for each problem of the shard, check and write them."""
+        problems = read_records(task.inputs[0], Problem)
+        progress = _Progress(report, f"{task.stage}-{task.index}", len(problems))
+        completions = await asyncio.gather(
+            *(self._sample_chains(problem, task.per_problem, progress) for problem in problems)
+        )
+        drafts = [
+            self._draft_chain(problem, completion, i)
+            for problem, completion in zip(problems, completions, strict=True)
+            for i in range(len(completion.samples))
+        ]
+        references = {problem.id: problem.reference for problem in problems}
+        chains = await self._judge_answers(drafts, references)
+        stats = _chain_stats(chains, sum((c.usage for c in completions), Usage()))
+        self._folder.commit_shard(task.stage, task.index, chains, stats, task.fingerprint)
+        return stats
+
+    async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
+        """Run the labelling policy of every chain of the shard in lock step; write the events."""
+        problems = {p.id: p for p in read_records(task.inputs[0], Problem)}
+        chains = [c for c in read_records(task.inputs[1], Chain) if c.steps]
+        progress = _Progress(report, f"{task.stage}-{task.index}", len(chains))
+        checks = await self._check_steps(problems, chains)
+        events: list[Event] = [outcome_event(chain) for chain in chains]
+        for chain, verdicts in zip(chains, checks, strict=True):
+            events += check_events(chain, verdicts)
+        rollouts, usage = await self._run_policies(problems, chains, checks, progress)
+        events += rollouts
+        stats = _evidence_stats(len(chains), events, usage)
+        self._folder.commit_shard(task.stage, task.index, events, stats, task.fingerprint)
+        return stats
+
+    async def _sample_chains(self, problem: Problem, n: int, progress: "_Progress") -> Completion:
+        prompt = self._prompt(problem)
+        completion = await self._engine.sample(prompt, n, derived_seed(self._recipe.seed, problem.id))
+        progress.add(1, completion.usage.generated_tokens)
+        return completion
+
+    def _prompt(self, problem: Problem) -> tuple[int, ...]:
+        return self._engine.encode(self._recipe.teacher.prompt.format(question=problem.question))
+
+    def _draft_chain(self, problem: Problem, completion: Completion, i: int) -> Chain:
+        sample = completion.samples[i]
+        segment = self._recipe.chains.segment
+        return Chain(
+            id=content_id("chain", problem.id, i, list(sample.token_ids), self._engine.name),
+            problem_id=problem.id,
+            steps=split_steps(sample.text, segment) if sample.text.strip() else (),
+            outcome=Outcome.UNDECIDED,
+            token_ids=tuple(sample.token_ids),
+            step_ends=step_ends(sample.token_ids, self._engine.decode, segment)
+            if sample.text.strip()
+            else (),
+            finish_reason=sample.finish_reason,
+            seed=derived_seed(self._recipe.seed, problem.id),
+            generator=self._engine.name,
+            generated_tokens=len(sample.token_ids),
+        )
+
+    async def _judge_answers(self, drafts: Sequence[Chain], references: dict[str, str]) -> list[Chain]:
+        texts = [("".join(chain.steps), references[chain.problem_id]) for chain in drafts]
+        verdicts = await self._pool.amap("math", texts)
+        return [_with_outcome(chain, verdict) for chain, verdict in zip(drafts, verdicts, strict=True)]
+
+    async def _check_steps(
+        self, problems: dict[str, Problem], chains: Sequence[Chain]
+    ) -> list[list[checkers.Verdict]]:
+        if not self._recipe.labelling.step_checks:
+            return [[] for _ in chains]
+        items = [(problems[chain.problem_id].question, list(chain.steps)) for chain in chains]
+        return await self._pool.amap("steps", items)
+
+    async def _run_policies(
+        self,
+        problems: dict[str, Problem],
+        chains: Sequence[Chain],
+        checks: Sequence[list[checkers.Verdict]],
+        progress: "_Progress",
+    ) -> tuple[list[Event], Usage]:
+        """All policies in lock step: one round is every policy's pending requests at once."""
+        live: list[tuple[Chain, Policy, list[RolloutRequest]]] = []
+        for chain, verdicts in zip(chains, checks, strict=True):
+            policy = make_policy(
+                self._recipe.labelling, chain, [Outcome(v.status.value) for v in verdicts]
+            )
+            live.append((chain, policy, next(policy, [])))
+        events: list[Event] = []
+        usage = Usage()
+        while live:
+            finished = [entry for entry in live if not entry[2]]
+            progress.add(len(finished), 0)
+            live = [entry for entry in live if entry[2]]
+            answers = await asyncio.gather(
+                *(
+                    self._rollout(problems[chain.problem_id], chain, request)
+                    for chain, _, requests in live
+                    for request in requests
+                )
+            )
+            progress.add(0, sum(u.generated_tokens for _, _, u in answers))
+            arrived = iter(answers)
+            following = []
+            for chain, policy, requests in live:
+                mine = [next(arrived) for _ in requests]
+                events += [event for _, found, _ in mine for event in found]
+                usage = sum((u for _, _, u in mine), usage)
+                following.append((chain, policy, _advance(policy, [result for result, _, _ in mine])))
+            live = following
+        return events, usage
+
+    async def _rollout(
+        self, problem: Problem, chain: Chain, request: RolloutRequest
+    ) -> tuple[RolloutResult, list[Event], Usage]:
+        """Continue after a step `request.n` times, and judge each final answer."""
+        end = chain.step_ends[request.step] if request.step >= 0 else 0
+        prefix = (*self._prompt(problem), *chain.token_ids[:end])
+        seed = derived_seed(self._recipe.seed, chain.id, request.step, request.rule)
+        completion = await self._engine.sample(prefix, request.n, seed)
+        shown = "".join(chain.steps[: request.step + 1])
+        verdicts = await self._pool.amap(
+            "math", [(shown + sample.text, problem.reference) for sample in completion.samples]
+        )
+        outcomes = tuple(
+            _outcome(sample, verdict) for sample, verdict in zip(completion.samples, verdicts, strict=True)
+        )
+        tokens = [len(sample.token_ids) for sample in completion.samples]
+        result = RolloutResult(request.step, outcomes, sum(tokens))
+        found = rollout_events(chain, request, outcomes, tokens, seed, self._engine.name)
+        return result, found, completion.usage
+
+
+@dataclass
+class _Progress:
+    """Running totals of one shard, sent at every change."""
+
+    report: Reporter
+    key: str
+    total: int
+    done: int = 0
+    tokens: int = 0
+
+    def add(self, done: int, tokens: int) -> None:
+        self.done += done
+        self.tokens += tokens
+        self.report(self.key, self.done, self.total, self.tokens)
+
+
+def _advance(policy: Policy, results: list[RolloutResult]) -> list[RolloutRequest]:
+    try:
+        return policy.send(results)
+    except StopIteration:
+        return []
+
+
+def _outcome(sample: Sample, verdict: checkers.Verdict) -> Outcome:
+    """A rollout that hit the cap never gave its answer, so it is undecided whatever its text holds."""
+    return Outcome.UNDECIDED if sample.finish_reason != "stop" else Outcome(verdict.status.value)
+
+
+def _with_outcome(chain: Chain, verdict: checkers.Verdict) -> Chain:
+    from dataclasses import replace
+
+    if chain.finish_reason != "stop":
+        return replace(chain, outcome=Outcome.UNDECIDED, outcome_reason=f"finish: {chain.finish_reason}")
+    answer = verdict.compared[0] if verdict.compared else ""
+    return replace(
+        chain, outcome=Outcome(verdict.status.value), outcome_reason=verdict.reason, answer=answer
+    )
+
+
+def _chain_stats(chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:
+    return {
+        "in": len({chain.problem_id for chain in chains}),
+        "out": len(chains),
+        "outcomes": dict(Counter(str(chain.outcome) for chain in chains)),
+        "empty": sum(not chain.steps for chain in chains),
+        **_usage_stats(usage),
+    }
+
+
+def _evidence_stats(chains: int, events: Sequence[Event], usage: Usage) -> dict[str, Any]:
+    kinds = Counter(f"{event.kind}:{event.outcome}" for event in events)
+    return {"in": chains, "out": len(events), "outcomes": dict(kinds), **_usage_stats(usage)}
+
+
+def _usage_stats(usage: Usage) -> dict[str, Any]:
+    return {
+        "generated_tokens": usage.generated_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }

@@ -1,0 +1,132 @@
+"""The verifier's body: any causal model under a two-class token head, in NF4 or in full precision.
+
+The head is named `score` and stays out of quantisation: bitsandbytes would otherwise quantise it too,
+and a saved head then fails in forward.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import LoraConfig, TaskType
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from distill.config import LoraSettings
+from distill.errors import VerifierError
+
+HEAD = "score"
+
+
+def pick_device(gpus: float | None = None) -> torch.device:
+    """CUDA when present and asked for (`gpus` > 0, or None for "whatever there is"), else the CPU."""
+    wanted = gpus is None or gpus > 0
+    return torch.device("cuda" if wanted and torch.cuda.is_available() else "cpu")
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """float32 on the CPU, where it is the faster one; bfloat16 on a GPU."""
+    return torch.float32 if device.type == "cpu" else torch.bfloat16
+
+
+def resolve_base(model: str) -> str:
+    """`builtin:NAME` -> its folder; a folder or hub name as it is."""
+    if not model.startswith("builtin:"):
+        return model
+    from generators.weights import resolve_model
+
+    return str(resolve_model(model))
+
+
+def nf4_config(device: torch.device) -> BitsAndBytesConfig:
+    """NF4 with double quantisation (QLoRA, arXiv 2305.14314), the head left out."""
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(device),
+        llm_int8_skip_modules=[HEAD],
+    )
+
+
+def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrainedModel:
+    """A base (or a saved classifier) as a two-label token classifier; LABEL_1 means correct.
+
+    A head that the folder does not hold is drawn from torch's global generator: seed it first.
+
+    Raises:
+        VerifierError: the architecture has no token-classification head named `score`.
+    """
+    quantisation = {"quantization_config": nf4_config(device), "device_map": {"": device}} if quantise else {}
+    with quiet_transformers():
+        config = AutoConfig.from_pretrained(resolve_base(model), num_labels=2)
+        config.classifier_dropout = 0.0
+        loaded = AutoModelForTokenClassification.from_pretrained(
+            resolve_base(model), config=config, dtype=compute_dtype(device), **quantisation
+        )
+    if not isinstance(getattr(loaded, HEAD, None), nn.Linear):
+        raise VerifierError(
+            f"expected a token-classification head named '{HEAD}', found none in {type(loaded).__name__} "
+            f"(base {model}); choose a base of another architecture (Llama, Qwen, Mistral, Gemma, ...)"
+        )
+    loaded.config.use_cache = False
+    keep_unpacked(loaded)
+    return loaded if quantise else loaded.to(device)
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base or of an exported folder."""
+    return AutoTokenizer.from_pretrained(resolve_base(model))
+
+
+def keep_unpacked(model: nn.Module) -> None:
+    """Stop bitsandbytes from repacking NF4 weights for its CPU inference kernel.
+
+    After a forward without gradients in eval mode it rewrites weight and quantisation state in place.
+    From then on `dequantize_4bit` answers garbage, and the kernel has no backward, so that training
+    after an evaluation loses its gradients without a word. Set on the module, not globally, so that
+    other models of the process keep their kernel.
+    """
+    for module in four_bit_layers(model).values():
+        module.support_avx512bf16_for_cpu = False
+
+
+def four_bit_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Name -> module of every 4-bit linear layer."""
+    import bitsandbytes as bnb
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, bnb.nn.Linear4bit)}
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    """LoRA (arXiv 2106.09685) on the named layers, the head trained and saved in full beside it."""
+    return LoraConfig(
+        task_type=TaskType.TOKEN_CLS,
+        r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        modules_to_save=[HEAD],
+    )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No load report and no progress bar: a fresh head is expected here, not news."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,119 @@
+"""Teachers run by `transformers` in this process, on CPU or GPU.
+
+Samples are a function of (prefix, n, seed) up to float rounding: within a job (`generators.batching`)
+tokens repeat exactly on the same machine with the same thread count; with other batch mates a token
+whose noise falls within rounding of a boundary may differ (about one in a million).
+
+Not covered: models with a recurrent state (refused at load), tokenizers whose `decode` drops the first
+space of a continuation (SentencePiece), speculative decoding, several GPUs for one model.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from distill.config import GeneratorSettings
+from distill.errors import GeneratorError
+from distill.records import Usage
+from generators.base import Completion
+from generators.batching import Batcher
+from generators.decode_loop import DecodeLoop, Request, Rules
+from generators.model_files import Loaded, load_model
+from generators.stops import stop_check, token_codes
+
+
+class TransformersGenerator:
+    """One model on one worker thread. Implements `generators.base.Generator`."""
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        """Load the model; blocks until it is ready.
+
+        Raises:
+            GeneratorError: the model cannot be loaded.
+        """
+        self._executor = ThreadPoolExecutor(1, "generator", torch.set_num_threads, (_threads(settings),))
+        try:
+            self._loaded: Loaded | None = self._executor.submit(load_model, settings).result()
+        except BaseException:
+            self._executor.shutdown(wait=False)
+            raise
+        self.name = self._loaded.name
+        self._vocabulary = int(self._loaded.model.config.get_text_config().vocab_size)
+        self._rules = self._make_rules(self._loaded, settings)
+        self._batcher: Batcher[Request, Completion] = Batcher(self._run, self._executor)
+
+    def _make_rules(self, loaded: Loaded, settings: GeneratorSettings) -> Rules:
+        codes = token_codes(self._vocabulary, loaded.ends, settings.stop, self.decode)
+        return Rules(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_new_tokens=settings.max_new_tokens,
+            context=loaded.context,
+            lanes=settings.batch_size,
+            token_codes=codes.to(loaded.model.device),
+            decode=self.decode,
+            ends_in_stop=stop_check(settings.stop, self.decode),
+        )
+
+    def _open(self) -> Loaded:
+        if self._loaded is None:
+            raise GeneratorError("expected an open engine, found a closed one. Load it again.")
+        return self._loaded
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a prompt, with the tokens by which the tokenizer begins a sequence (BOS or none)."""
+        return tuple(self._open().tokenizer.encode(text, verbose=False))
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of generated ids, special tokens spelled out; invalid UTF-8 becomes U+FFFD."""
+        text = self._open().tokenizer.decode(
+            list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return str(text)
+
+    async def sample(self, prefix: Sequence[int], n: int, seed: int) -> Completion:
+        """`n` independent continuations of `prefix`; see `generators.base.Generator.sample`.
+
+        Texts keep the stop string that ended them, and the rest of its last token. A prefix that fills
+        the model's context gets empty samples with finish_reason "length". `generated_tokens` counts
+        every sampled token, end tokens included.
+
+        Raises:
+            GeneratorError: the prefix is empty or holds an id out of the vocabulary, or the engine failed.
+        """
+        request = Request(tuple(prefix), n, seed)
+        self._check(request)
+        return await self._batcher.ask(request) if n else Completion((), Usage())
+
+    def _check(self, request: Request) -> None:
+        if not request.prefix:
+            raise GeneratorError(
+                f"expected a prefix of at least one token, found none ({self.name}). "
+                "This tokenizer adds no begin token: give a prompt that is not empty."
+            )
+        if not 0 <= min(request.prefix) <= max(request.prefix) < self._vocabulary:
+            raise GeneratorError(
+                f"expected token ids from 0 to {self._vocabulary - 1} ({self.name}), found "
+                f"{min(request.prefix)} to {max(request.prefix)}. Was the prefix encoded by another model?"
+            )
+        if request.n < 0:
+            raise GeneratorError(f"expected n >= 0 samples, found {request.n}")
+
+    def _run(self, requests: Sequence[Request], cancelled: deque[int]) -> list[Completion]:
+        return DecodeLoop(self._open().model, self._rules, requests, cancelled).run()
+
+    async def close(self) -> None:
+        """Drop what is running and free the model. Safe to call twice."""
+        await self._batcher.close()
+        self._loaded = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _threads(settings: GeneratorSettings) -> int:
+    """Torch threads of the engine; 0 in the settings is this process's cores divided by `replicas`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.threads or max(1, cores // settings.replicas)

@@ -1,0 +1,16 @@
+"""Exact truth about the steps of a chain, for the domains that have it (generated worlds)."""
+
+from collections.abc import Sequence
+
+from distill.records import Problem
+
+
+def exact_first_error(problem: Problem, steps: Sequence[str]) -> tuple[int, str] | None:
+    """0-based index and kind of the first wrong step, (-1, "") for none; None where nothing exact
+    is known of this problem's domain."""
+    if problem.domain != "arith-world":
+        return None
+    from generators.world import judge
+
+    judgement = judge(problem, [step.strip() for step in steps])
+    return judgement.first_error, judgement.kind
