@@ -1,0 +1,19 @@
+"""Rule-based judges of final answers and of single steps, usable on their own.
+
+    from checkers import Pool, check_math, check_steps
+
+    check_math("The answer is 18.", "18").status        # correct
+    check_steps("", ["3 * 4 = 13"])[0].compared         # ("13", "12")
+    with Pool(workers=2) as pool:                       # for text that a model wrote
+        verdicts = pool.map("math", [(answer, reference), ...])
+
+Three verdicts: correct, incorrect, undecided (a deadline, a reference that cannot be read, a crash).
+Undecided is never to be counted as wrong.
+"""
+
+from checkers.math import check_math
+from checkers.pool import Pool, PoolError
+from checkers.steps import check_steps
+from checkers.verdict import Status, Verdict
+
+__all__ = ["Pool", "PoolError", "Status", "Verdict", "check_math", "check_steps"]

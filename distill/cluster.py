@@ -197,3 +197,15 @@ def _result(reference: Any) -> Any:
             "What is finished is kept; mend the cause and give the same command again."
         ) from error
 
+
+
+def probe() -> str:
+    """Start Ray on this machine, run one task, stop: what `distill doctor` tells of it."""
+    with Cluster(ClusterSettings()) as cluster:
+        answer = cluster.run_task(_probe_task, resources=Resources(), on_progress=lambda state: None)
+        resources = ray.cluster_resources()
+    return f"{answer}; {resources.get('CPU', 0):.0f} CPUs, {resources.get('GPU', 0):.0f} GPUs"
+
+
+def _probe_task(report: Reporter) -> str:
+    return "a task ran"

@@ -249,6 +249,8 @@ class PretrainSettings(Settings):
     """Chance that a step of a solution slips."""
     wrong_fraction: Fraction = 0.5
     """Share of marked documents with a wrong step."""
+    drill_fraction: Fraction = 0.3
+    """Share of the documents that are drills: bare equations, which teach arithmetic cheaply."""
     mark_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the mark's tokens in the loss."""
     vocab_size: PositiveInt = 1024

@@ -3,16 +3,19 @@
 A foundation that training (early stop), calibration (threshold) and evaluation share.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distill.errors import DataError
 
+NO_ERROR = -1
+"""The first error of a chain that has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class FirstErrorF1:
-    """ProcessBench's figures, as fractions 0 to 1; nan where a group of chains is empty."""
+    """ProcessBench's figures, as fractions 0 to 1. A side that holds no chain has accuracy 0, so that F1
+    never flatters a one-sided sample."""
 
     f1: float
     accuracy_erroneous: float
@@ -27,7 +30,7 @@ def predict_first_error(scores: Sequence[float], threshold: float) -> int:
     A score that equals the threshold passes, and so does nan: a step that nobody could score is not
     called wrong.
     """
-    return next((index for index, score in enumerate(scores) if score < threshold), -1)
+    return next((index for index, score in enumerate(scores) if score < threshold), NO_ERROR)
 
 
 def first_error_f1(predicted: Sequence[int], truth: Sequence[int | None]) -> FirstErrorF1:
@@ -55,11 +58,9 @@ def first_error_f1(predicted: Sequence[int], truth: Sequence[int | None]) -> Fir
 
 
 def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b); 0 when both are 0, nan when either is nan."""
-    if math.isnan(first) or math.isnan(second):
-        return math.nan
+    """2ab / (a + b); 0 when both are 0."""
     return 2 * first * second / (first + second) if first + second else 0.0
 
 
 def _mean(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else math.nan
+    return sum(hits) / len(hits) if hits else 0.0

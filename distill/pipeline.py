@@ -1,7 +1,7 @@
 """The whole system on one screen: the stages, in order, and the loop that runs them.
 
-    problems -> chains -> evidence -> labels -> dataset -> verifier -> export -> scores -> report
-    heldout_problems -> heldout_chains -----------------------------------^
+    problems -> chains -> evidence -> labels -> dataset -> verifier -> export -> evaluation -> report
+    heldout_problems -> heldout_chains ------------------------------------^
 
 A stage is redone when its own settings changed, or anything it is made from; a finished shard of it
 is never redone. Nothing here knows what a stage does.
@@ -15,6 +15,7 @@ from typing import Any
 from distill.artifacts import RunFolder
 from distill.config import Recipe
 from distill.loading import stage_fingerprint
+from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
 from distill.stages.run import Run
@@ -34,14 +35,13 @@ STAGES = (
     Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout")),
     Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
     Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
-    Stage("heldout_chains", teacher.write_heldout_chains, ("heldout_problems",), ("teacher", "chains")),
+    Stage("heldout_chains", teacher.write_heldout_chains, ("heldout_problems",), ("teacher", "chains -per_problem")),
     Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", "labelling -good_at")),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
     Stage("dataset", dataset.build, ("labels",), ("dataset",)),
     Stage("verifier", verifier.train, ("dataset",), ("verifier",)),
     Stage("export", verifier.export, ("verifier", "heldout_chains"), ()),
-    Stage("scores", evaluation.score, ("export",), ()),
-    Stage("evaluation", evaluation.evaluate, ("scores", "labels"), ("evaluation",)),
+    Stage("evaluation", evaluation.evaluate, ("export", "labels"), ("evaluation",)),
     Stage("report", evaluation.report, ("evaluation",), ()),
 )
 
@@ -71,24 +71,31 @@ def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planne
     return Planned(stage, fingerprint, done, shards, folder.is_stale(stage.name, fingerprint))
 
 
-def execute(recipe: Recipe, view: ProgressView) -> RunFolder:
-    """Run every stage that is not finished. Safe to kill at any moment and to start again."""
-    fingerprints = stage_fingerprints(recipe)
-    with RunFolder.driver(recipe.runs / recipe.name) as folder, view:
-        run = Run(recipe, folder, view, fingerprints)
+def execute(recipe: Recipe, view: ProgressView, last: str = STAGES[-1].name) -> RunFolder:
+    """Run every stage up to `last` that is not finished. Safe to kill at any moment and to start again."""
+    with RunFolder.driver(recipe.runs / recipe.name) as folder, view, MemoryWatch() as memory:
+        run = Run(recipe, folder, view, stage_fingerprints(recipe), memory)
         try:
             for stage in STAGES:
-                if folder.is_done(stage.name, fingerprints[stage.name]):
-                    view.line(f"{stage.name}: finished already")
-                    continue
-                folder.discard_stale(stage.name, fingerprints[stage.name])
-                started = time.monotonic()
-                stats = stage.run(run)
-                stats["seconds"] = time.monotonic() - started
-                folder.commit_stage(stage.name, fingerprints[stage.name], stats)
+                run_stage(run, stage)
+                if stage.name == last:
+                    break
         finally:
             run.close()
     return folder
+
+
+def run_stage(run: Run, stage: Stage) -> None:
+    """Run one stage unless it is finished; its statistics and seconds go into its manifest, last."""
+    fingerprint = run.fingerprints[stage.name]
+    run.folder.discard_stale(stage.name, fingerprint)
+    if run.folder.is_done(stage.name, fingerprint):
+        run.finished_before.add(stage.name)
+        run.view.line(f"{stage.name}: finished already")
+        return
+    started = time.monotonic()
+    stats = stage.run(run)
+    run.folder.commit_stage(stage.name, fingerprint, stats | {"seconds": time.monotonic() - started})
 
 
 def stage_fingerprints(recipe: Recipe) -> dict[str, str]:

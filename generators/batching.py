@@ -120,9 +120,7 @@ class Batcher(Generic[RequestT, AnswerT]):
                 if not ticket.answer.done():
                     ticket.answer.set_result(answer)
 
-    def _fail(
-        self, job: _Job[RequestT, AnswerT], reason: str, cause: BaseException | None = None
-    ) -> None:
+    def _fail(self, job: _Job[RequestT, AnswerT], reason: str, cause: BaseException | None = None) -> None:
         for ticket in job.tickets:
             if not ticket.answer.done():
                 error = GeneratorError(f"the engine failed on a job of {len(job.tickets)} requests: {reason}")

@@ -9,7 +9,7 @@ on the tokens sampled, never on time: the same job gives the same tokens on the 
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -18,21 +18,13 @@ from transformers.cache_utils import Cache
 from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion, FinishReason, Sample
-from generators.lanes import LaneCache
+from generators.lane_cache import LaneCache, Storage
+from generators.lanes import Group, Lanes, Request, Row, plan
 from generators.sampling import row_seed, sample_tokens, uniforms
 from generators.stops import BROKEN, ENDS, GOES_ON, MAY_END
 
 _PREFILL_TOKENS = 8192
 _FIRST_COLUMNS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`n` independent continuations of `prefix`, with noise derived from `seed`."""
-
-    prefix: tuple[int, ...]
-    n: int
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,96 +44,6 @@ class Rules:
     ends_in_stop: Callable[[Sequence[int]], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Sample number `sample` of request number `request` of the job."""
-
-    request: int
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rows that continue one prefix: it is prefilled once for all of them."""
-
-    prefix: tuple[int, ...]
-    rows: tuple[Row, ...]
-
-
-def plan(requests: Sequence[Request], lanes: int, context: int) -> list[Group]:
-    """Rows grouped by prefix, longest prefix first, at most `lanes` rows in a group.
-
-    Longest first, so that a row admitted later always fits left of the clock (`generators.lanes`).
-    Requests whose prefix leaves no room in the context get no row.
-    """
-    rows: dict[tuple[int, ...], list[Row]] = {}
-    for number, request in enumerate(requests):
-        if len(request.prefix) < context:
-            rows.setdefault(request.prefix, []).extend(Row(number, i) for i in range(request.n))
-    ordered = sorted(rows.items(), key=lambda item: -len(item[0]))
-    return [
-        Group(prefix, tuple(members[first : first + lanes]))
-        for prefix, members in ordered
-        for first in range(0, len(members), lanes)
-    ]
-
-
-@dataclass
-class Lanes:
-    """What is known of each lane; vectors are int64 `[lanes]`, `tokens` is `[lanes, columns]`.
-
-    `start` is the column of the first prefix token, `limit` the most tokens a lane may generate.
-    Column `clock` of `tokens` holds the newest token of every live lane.
-    """
-
-    rows: list[Row | None]
-    tokens: torch.Tensor
-    start: torch.Tensor
-    length: torch.Tensor
-    limit: torch.Tensor
-    seed: torch.Tensor
-    live: torch.Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.refresh()
-
-    @classmethod
-    def empty(cls, lanes: int, columns: int, device: torch.device) -> "Lanes":
-        """`lanes` free lanes."""
-        start, length, limit, seed = torch.zeros(4, lanes, dtype=torch.int64, device=device)
-        tokens = torch.zeros(lanes, columns, dtype=torch.int64, device=device)
-        return cls([None] * lanes, tokens, start, length, limit, seed)
-
-    def refresh(self) -> None:
-        """Recompute `live` after `rows` changed.
-
-        A free lane sees its whole window, so that its attention is never over nothing (NaN), which a
-        row that is admitted there later would inherit through masked columns.
-        """
-        self.live = torch.tensor([row is not None for row in self.rows], device=self.start.device)
-        self.start = self.start.masked_fill(~self.live, 0)
-
-    def free(self) -> list[int]:
-        """Lanes without a row."""
-        return [lane for lane, row in enumerate(self.rows) if row is None]
-
-    def select(self, lanes: list[int]) -> None:
-        """Keep only `lanes`, in that order."""
-        self.rows = [self.rows[lane] for lane in lanes]
-        for name in ("tokens", "start", "length", "limit", "seed"):
-            setattr(self, name, getattr(self, name)[lanes])
-        self.refresh()
-
-    def shift(self, by: int) -> None:
-        """Drop the first `by` columns."""
-        self.tokens = torch.cat([self.tokens[:, by:], torch.zeros_like(self.tokens[:, :by])], dim=1)
-        self.start = (self.start - by).clamp_(min=0)
-
-    def grow(self, columns: int) -> None:
-        """Make room for `columns` columns in all."""
-        self.tokens = torch.nn.functional.pad(self.tokens, (0, columns - self.tokens.shape[1]))
-
-
 class DecodeLoop:
     """Runs one job to its end. Holds the job's cache; use once.
 
@@ -150,9 +52,15 @@ class DecodeLoop:
     """
 
     def __init__(
-        self, model: PreTrainedModel, rules: Rules, requests: Sequence[Request], cancelled: deque[int]
+        self,
+        model: PreTrainedModel,
+        rules: Rules,
+        storage: Storage,
+        requests: Sequence[Request],
+        cancelled: deque[int],
     ) -> None:
-        self.model, self.rules, self.requests, self.cancelled = model, rules, requests, cancelled
+        self.model, self.rules, self.storage = model, rules, storage
+        self.requests, self.cancelled = requests, cancelled
         self.pending = deque(plan(requests, rules.lanes, rules.context))
         self.samples: dict[Row, Sample] = {}
         self.generated = [0] * len(requests)
@@ -236,7 +144,8 @@ class DecodeLoop:
     def _cache_for(self, like: Cache, width: int) -> LaneCache:
         """The lanes' cache, with the clock at least `width` columns in."""
         if self.cache is None:
-            self.cache = LaneCache(like, len(self.lanes.rows), self.lanes.tokens.shape[1])
+            lanes, columns = self.lanes.tokens.shape
+            self.cache = LaneCache(like, lanes, columns, self.storage)
         if not self._live_rows():
             self.cache.window.clock = width
         return self.cache
@@ -283,9 +192,7 @@ class DecodeLoop:
         lanes, clock = self.lanes, self._window_clock()
         positions = clock - lanes.start[where] - lanes.length[where]
         noise = uniforms(lanes.seed[where], positions)
-        lanes.tokens[where, clock] = sample_tokens(
-            logits, noise, self.rules.temperature, self.rules.top_p
-        )
+        lanes.tokens[where, clock] = sample_tokens(logits, noise, self.rules.temperature, self.rules.top_p)
 
     def _with_room(self) -> LaneCache:
         """The cache, with a column left after the clock: old columns are dropped, or it grows."""
@@ -302,12 +209,15 @@ class DecodeLoop:
         return self.cache
 
     def _compact(self) -> None:
-        """Drop empty lanes once a quarter of them is, when no row is waiting for them."""
+        """Drop empty lanes once a quarter is empty and no row waits for them; last lanes fill the holes."""
         live = [lane for lane, row in enumerate(self.lanes.rows) if row is not None]
-        if self.pending or self.cache is None or 4 * len(live) > 3 * len(self.lanes.rows):
+        keep = len(live)
+        if self.pending or self.cache is None or 4 * keep > 3 * len(self.lanes.rows):
             return
-        self.lanes.select(live)
-        self.cache.select(torch.tensor(live, device=self.model.device))
+        sources = [lane for lane in live if lane >= keep]
+        targets = [lane for lane in range(keep) if self.lanes.rows[lane] is None]
+        self.cache.move(sources, targets, keep)
+        self.lanes.move(sources, targets, keep)
 
     def _set_low(self) -> None:
         if self.cache is not None and self._live_rows():

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
+from generators.lane_attention import use_lane_attention
 from generators.weights import resolve_model
 
 _log = logging.getLogger(__name__)
@@ -38,15 +39,16 @@ def load_model(settings: GeneratorSettings) -> Loaded:
     source = resolve_model(settings.model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, **_precision(settings))
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, **_precision(settings))
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise GeneratorError(
             f"expected a causal model with its tokenizer in '{settings.model}', found: {error}. "
             "Give a folder with config.json, *.safetensors and tokenizer.json, or a hub name."
         ) from error
     if settings.quantise == "none":
-        model = model.to(_device(settings))
+        torch.nn.Module.to(model, _device(settings))
     _refuse_recurrent(model, settings.model)
+    use_lane_attention(model)
     return Loaded(
         model.eval(),
         tokenizer,
@@ -106,9 +108,8 @@ def _short_name(settings: GeneratorSettings) -> str:
     """The recipe's name for the model; of a local folder its last part, the same on every machine."""
     model = settings.model
     name = Path(model).resolve().name if Path(model).is_dir() else model
-    details = [settings.dtype] if settings.dtype != "float32" else []
-    details += [settings.quantise] if settings.quantise != "none" else []
-    return "-".join([name, *details])
+    details = (settings.dtype, settings.quantise)
+    return "-".join([name, *(word for word in details if word not in ("float32", "none"))])
 
 
 def revision(source: str, model: PreTrainedModel | None = None) -> str:

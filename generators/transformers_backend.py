@@ -20,7 +20,9 @@ from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion
 from generators.batching import Batcher
-from generators.decode_loop import DecodeLoop, Request, Rules
+from generators.decode_loop import DecodeLoop, Rules
+from generators.lane_cache import Storage
+from generators.lanes import Request
 from generators.model_files import Loaded, load_model
 from generators.stops import stop_check, token_codes
 
@@ -43,6 +45,7 @@ class TransformersGenerator:
         self.name = self._loaded.name
         self._vocabulary = int(self._loaded.model.config.get_text_config().vocab_size)
         self._rules = self._make_rules(self._loaded, settings)
+        self._storage = Storage()
         self._batcher: Batcher[Request, Completion] = Batcher(self._run, self._executor)
 
     def _make_rules(self, loaded: Loaded, settings: GeneratorSettings) -> Rules:
@@ -103,12 +106,17 @@ class TransformersGenerator:
             raise GeneratorError(f"expected n >= 0 samples, found {request.n}")
 
     def _run(self, requests: Sequence[Request], cancelled: deque[int]) -> list[Completion]:
-        return DecodeLoop(self._open().model, self._rules, requests, cancelled).run()
+        try:
+            return DecodeLoop(self._open().model, self._rules, self._storage, requests, cancelled).run()
+        except BaseException:
+            self._storage.clear()
+            raise
 
     async def close(self) -> None:
         """Drop what is running and free the model. Safe to call twice."""
         await self._batcher.close()
         self._loaded = None
+        self._storage.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -175,8 +175,8 @@ def _judged_steps(sample: _Sample, scorer: _Scorer) -> metrics.JudgedSteps:
 def _scorer_figures(sample: _Sample, scorer: _Scorer, estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     found: dict[str, Any] = {} if scorer.threshold is None else {"threshold": scorer.threshold}
     found |= _defined({name: estimate.to_json() for name, estimate in estimates.items()})
-    unscored = int((~np.isnan(scorer.scores_CL)).sum())
-    found["n_unscored_steps"] = int(sample.length_C.sum()) - unscored
+    n_scored = int((~np.isnan(scorer.scores_CL)).sum())
+    found["n_unscored_steps"] = int(sample.length_C.sum()) - n_scored
     if "brier" in estimates:
         found["reliability"] = metrics.reliability(_judged_steps(sample, scorer))
     if "f1" in estimates:

@@ -18,7 +18,6 @@ from distill.evaluation.bootstrap import Estimate, Floats, Ints, ratio, sums_by_
 Bools = NDArray[np.bool_]
 
 BINS = 15
-_PAIRS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +93,15 @@ def auroc(steps: JudgedSteps, weights_RP: Floats) -> Estimate:
 
 def _concordant_pairs(steps: JudgedSteps, n_problems: int) -> Floats:
     """[p, q]: wrong steps of p paired with correct steps of q that are scored higher (a tie: 0.5)."""
-    order = np.argsort(steps.problem[steps.correct], kind="stable")
-    high, high_problem = steps.score[steps.correct][order], steps.problem[steps.correct][order]
+    high, high_problem = steps.score[steps.correct], steps.problem[steps.correct]
     low, low_problem = steps.score[~steps.correct], steps.problem[~steps.correct]
+    order = np.lexsort((high, high_problem))
+    bounds = np.searchsorted(high_problem[order], np.arange(n_problems + 1))
     wins_PP = np.zeros((n_problems, n_problems))
-    if not len(high) or not len(low):
-        return wins_PP
-    columns, starts = np.unique(high_problem, return_index=True)
-    chunk = max(1, _PAIRS_AT_ONCE // len(high))
-    for start in range(0, len(low), chunk):
-        rows = low[start : start + chunk, None]
-        won = ((high > rows) + 0.5 * (high == rows)).astype(np.float32)
-        by_problem = np.zeros((len(rows), n_problems))
-        by_problem[:, columns] = np.add.reduceat(won, starts, axis=1)
-        np.add.at(wins_PP, low_problem[start : start + chunk], by_problem)
+    for problem in range(n_problems):
+        scores = high[order[bounds[problem] : bounds[problem + 1]]]
+        below = np.searchsorted(scores, low, "left") + np.searchsorted(scores, low, "right")
+        wins_PP[:, problem] = sums_by_problem(len(scores) - below / 2, low_problem, n_problems)
     return wins_PP
 
 

@@ -1,12 +1,14 @@
 """What every stage is given: the recipe, the run folder, the cluster and a way to show progress."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from distill.artifacts import RunFolder, read_records
 from distill.cluster import Cluster, Resources
 from distill.config import GeneratorSettings, Recipe
+from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 
 Record = TypeVar("Record")
@@ -21,6 +23,9 @@ class Run:
     folder: RunFolder
     view: ProgressView
     fingerprints: dict[str, str]
+    memory: MemoryWatch
+    started: float = field(default_factory=time.monotonic)
+    finished_before: set[str] = field(default_factory=set)
     _cluster: Cluster | None = None
 
     @property
@@ -31,6 +36,11 @@ class Run:
             self._cluster = Cluster(self.recipe.cluster).__enter__()
         return self._cluster
 
+    def wall_seconds(self) -> float:
+        """Seconds of this command, and of the stages that earlier commands had finished."""
+        earlier = (self.stats(name).get("seconds", 0.0) for name in self.finished_before)
+        return time.monotonic() - self.started + sum(earlier)
+
     def close(self) -> None:
         """Shut down what was started."""
         if self._cluster is not None:
@@ -40,6 +50,11 @@ class Run:
     def read(self, stage: str, record: type[Record]) -> list[Record]:
         """All records of a finished stage, in shard order."""
         return [row for path in self.folder.shards(stage) for row in read_records(path, record)]
+
+    def stats(self, stage: str) -> dict[str, Any]:
+        """Statistics of a finished stage."""
+        manifest = self.folder.manifest(stage)
+        return manifest.stats if manifest else {}
 
     def write_shards(self, stage: str, records: Sequence[Any], size: int) -> None:
         """Write `records` as shards of `size` (for a stage that runs in the driver)."""

@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
+from distill.first_error import NO_ERROR
 from distill.records import LabelledChain
-from distill.verifier.first_error import NO_ERROR
 
 IGNORED = -100
 

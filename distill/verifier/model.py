@@ -33,7 +33,7 @@ def pick_device(gpus: float | None = None) -> torch.device:
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """float32 on the CPU, where it is the faster one; bfloat16 on a GPU."""
+    """What matrix products are computed in: float32 on the CPU, bfloat16 on a GPU."""
     return torch.float32 if device.type == "cpu" else torch.bfloat16
 
 
@@ -60,6 +60,9 @@ def nf4_config(device: torch.device) -> BitsAndBytesConfig:
 def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrainedModel:
     """A base (or a saved classifier) as a two-label token classifier; LABEL_1 means correct.
 
+    Whatever is not quantised is held in float32 (embeddings, norms, head), on a GPU too: a head that
+    is trained in bfloat16 loses small updates.
+
     A head that the folder does not hold is drawn from torch's global generator: seed it first.
 
     Raises:
@@ -70,7 +73,7 @@ def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrai
         config = AutoConfig.from_pretrained(resolve_base(model), num_labels=2)
         config.classifier_dropout = 0.0
         loaded = AutoModelForTokenClassification.from_pretrained(
-            resolve_base(model), config=config, dtype=compute_dtype(device), **quantisation
+            resolve_base(model), config=config, dtype=torch.float32, **quantisation
         )
     if not isinstance(getattr(loaded, HEAD, None), nn.Linear):
         raise VerifierError(
@@ -96,7 +99,7 @@ def keep_unpacked(model: nn.Module) -> None:
     other models of the process keep their kernel.
     """
     for module in four_bit_layers(model).values():
-        module.support_avx512bf16_for_cpu = False
+        module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def four_bit_layers(model: nn.Module) -> dict[str, nn.Module]:

@@ -23,6 +23,8 @@ from generators.tiny.tokenizer import train_tokenizer
 
 POOL_BATCHES = 32
 CHECKPOINT_SECONDS = 120.0
+WIDTH_STEP = 16
+"""Batches are as wide as a multiple of this: few shapes, so that freed memory is used again."""
 
 Batch = tuple[Tensor, Tensor]
 
@@ -70,7 +72,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, docs: Iterator[Document], size: 
 
 def collate(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
     """Right-padded ids [B, T] and weights [B, T]; padding weighs nothing."""
-    width = max(len(ids) for ids, _ in rows)
+    width = -(-max(len(ids) for ids, _ in rows) // WIDTH_STEP) * WIDTH_STEP
     ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows])
     weights = torch.tensor([w + [0.0] * (width - len(w)) for _, w in rows])
     return ids, weights

@@ -15,7 +15,7 @@ from generators.world.numbers import (
 )
 
 T = TypeVar("T")
-LARGEST = 1000
+LARGEST = 100
 P_DISTRACTOR = 0.5  # not every family offers one every time: about 40% of the problems carry one
 NAMES = ("Mia", "Tom", "Eva", "Ben", "Ana", "Leo", "Zoe", "Sam", "Ida", "Max", "Amy", "Jon", "Lia", "Dan")
 ITEMS = ("apples", "pens", "books", "cards", "eggs", "cups", "toys", "hats", "cakes", "balls", "coins",

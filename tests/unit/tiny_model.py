@@ -20,8 +20,10 @@ def corpus() -> list[str]:
     ]
 
 
-def make_tokenizer(folder: Path, vocabulary: int = 400, bos: bool = True) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with split digits; `bos` puts <bos> in front of every encoded text."""
+def make_tokenizer(
+    folder: Path, vocabulary: int = 400, bos: bool = True, ends: bool = True
+) -> PreTrainedTokenizerFast:
+    """Byte-level BPE with split digits; `bos` puts <bos> before every text, `ends` names an end token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -38,7 +40,8 @@ def make_tokenizer(folder: Path, vocabulary: int = 400, bos: bool = True) -> Pre
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
         )
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD)
+    named = {"bos_token": BOS, "pad_token": PAD} | ({"eos_token": EOS} if ends else {})
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
     fast.save_pretrained(folder)
     return fast
 
@@ -54,18 +57,20 @@ def make_tiny_model(
     context: int = 512,
     spread: float = 0.3,
     eos_boost: float = 0.0,
+    ends: bool = True,
     seed: int = 0,
 ) -> Path:
     """Write a random LlamaForCausalLM and its tokenizer into `folder`; returns it.
 
-    The model's vocabulary is padded to `vocabulary`, as real ones are. `spread` is the standard deviation of the weights: 0.02 samples almost uniformly, 0.3 is opinionated.
-    `eos_boost` scales the output row of <eos>, which makes endings more (or less) of an event.
+    The model's vocabulary is padded to `vocabulary`, as real ones are. `spread` is the standard deviation
+    of the weights: 0.02 samples almost uniformly, 0.3 is opinionated. `eos_boost` scales the output row
+    of <eos>, which makes endings more (or less) of an event; without `ends` no token ends a sequence.
     """
-    tokenizer = make_tokenizer(folder, vocabulary)
+    tokenizer = make_tokenizer(folder, vocabulary, ends=ends)
     config = LlamaConfig(
         vocab_size=max(vocabulary, len(tokenizer)),
         hidden_size=hidden,
-        intermediate_size=hidden * 8 // 3,
+        intermediate_size=hidden * 2,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,

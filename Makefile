@@ -1,0 +1,62 @@
+# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+# On Linux without an NVIDIA GPU, give the CPU wheel index that pytorch.org names: make quickstart TORCH_INDEX=URL
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help setup setup-dev quickstart test test-slow lint bench models lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## virtual environment with pinned versions
+setup-dev: $(VENV)/.ready-dev  ## the same, with what tests and lint need
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) "torch==$$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
+	touch $@
+
+quickstart: setup  ## problems to a 4-bit verifier on this machine, with a report
+	$(BIN)/distill run recipes/quickstart.yaml
+
+test: setup-dev  ## the test suite
+	$(BIN)/python -m pytest tests -m "not slow"
+
+test-slow: setup-dev  ## the long tests too
+	$(BIN)/python -m pytest tests
+
+lint: setup-dev  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+models: setup  ## train the shipped teacher and verifier base from scratch (about an hour)
+	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher
+	$(BIN)/distill pretrain recipes/tiny_base.yaml build/arith-base
+
+lock:  ## resolve pyproject.toml anew and write both locks
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install -q torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	build/lock/bin/pip install -q . hatchling editables
+	build/lock/bin/pip freeze --exclude prm-distill | sed 's/+cpu//' > requirements.lock
+	build/lock/bin/pip install -q ".[dev]"
+	build/lock/bin/pip freeze --exclude prm-distill | sed 's/+cpu//' | grep -vxFf requirements.lock > requirements-dev.lock
+
+clean:  ## remove the environment and the runs
+	rm -rf $(VENV) runs build

@@ -1,0 +1,205 @@
+"""Recipes: from YAML and overrides to checked settings, and back.
+
+Everything that is wrong with a recipe is told at once, each fault with its file and line (or the override
+that brought it) and with what was probably meant.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from distill import recipe_yaml
+from distill.config import PretrainSettings, Recipe
+from distill.errors import RecipeError
+from distill.recipe_faults import validate
+from distill.recipe_yaml import Document, Fault, dotted, lay_over, parse_yaml
+from distill.records import content_id
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_MODELS: tuple[recipe_yaml.Path, ...] = (("teacher", "model"), ("completer", "model"), ("verifier", "base"))
+
+
+def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML file, or the shipped one of that name, with `key.path=value` laid over it.
+
+    Paths in a recipe are relative to the working directory, as on a command line.
+
+    Raises:
+        RecipeError: anything is wrong; the message lists every fault, one a line.
+    """
+    return _load(_find(source), Recipe, overrides, _recipe_faults)
+
+
+def load_settings(path: str | Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Settings of any model from a YAML file, as strictly as a recipe (but no file is looked for).
+
+    Raises:
+        RecipeError: anything is wrong; the message lists every fault, one a line.
+    """
+    return _load(_find(path), model, overrides, lambda _: [])
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Recipes that travel with the package, by name."""
+    here = Path(__file__).resolve().parent
+    installed = here / "_recipes"
+    folder = installed if installed.is_dir() else here.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a recipe, descriptions and defaults included, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+
+
+def dump_recipe(recipe: BaseModel) -> str:
+    """The resolved recipe as YAML: every key with the value that holds. Loading it gives it back."""
+    yaml, text = YAML(), StringIO()
+    yaml.width = 2**16  # a folded line would be harder to read and to compare
+    yaml.dump(_quoted(recipe.model_dump(mode="json")), text)
+    return text.getvalue()
+
+
+def stage_fingerprint(recipe_part: dict[str, Any], *upstream: str) -> str:
+    """Fingerprint of a stage: its part of the recipe (JSON values) and what it is made from, in order."""
+    return content_id("stage", recipe_part, list(upstream))
+
+
+def _quoted(value: Any) -> Any:
+    """`value` with odd text marked for double quotes: ruamel writes some line breaks (U+0085) as they are."""
+    if isinstance(value, dict):
+        return {key: _quoted(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_quoted(entry) for entry in value]
+    odd = isinstance(value, str) and not value.isprintable()
+    return DoubleQuotedScalarString(value) if odd else value
+
+
+def _load(
+    path: Path, model: type[Model], overrides: Sequence[str], more: Callable[[Document], list[Fault]]
+) -> Model:
+    document = parse_yaml(_read(path), str(path))
+    lay_over(document, overrides)
+    if document.tree is None:
+        raise _error(path, document.faults)
+    settings, faults = validate(document, model)
+    faults += document.faults + more(document)
+    if settings is None or faults:
+        raise _error(path, faults)
+    return settings
+
+
+def _error(path: Path, faults: Iterable[Fault]) -> RecipeError:
+    listed = sorted(set(faults))
+    count = f"{len(listed)} faults" if len(listed) > 1 else "1 fault"
+    return RecipeError("\n  ".join([f"{path} has {count}:", *map(str, listed)]))
+
+
+def _find(source: str | Path) -> Path:
+    """The file that `source` names. A file wins over a shipped recipe of the same name."""
+    path, shipped = Path(source), shipped_recipes()
+    if path.is_file() or str(source) not in shipped:
+        return path
+    return shipped[str(source)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    except OSError as error:
+        shipped = list(shipped_recipes())
+        close = get_close_matches(path.stem, shipped, n=1)
+        meant = f" Did you mean '{close[0]}'?" if close else ""
+        raise RecipeError(
+            f"cannot read a recipe at {path}: {error.strerror}.{meant} Give a YAML file, or the name of a "
+            f"shipped recipe: {', '.join(shipped)}."
+        ) from error
+
+
+def _recipe_faults(document: Document) -> list[Fault]:
+    """Faults that the settings' types cannot see: another kind of recipe, or something that is not there."""
+    tree = document.tree or {}
+    faults = [
+        Fault(document.place(path), f"{dotted(path)}: {why}")
+        for path, why in (*_missing_files(tree, Path(document.source).parent), *_missing_models(tree))
+        if why
+    ]
+    if set(PretrainSettings.model_fields) >= set(tree) > set(Recipe.model_fields) & set(tree):
+        faults.append(Fault(document.place(()), "this is a recipe for `distill pretrain`, not for a run"))
+    return faults
+
+
+def _missing_files(tree: dict[str, Any], beside: Path) -> Iterable[tuple[recipe_yaml.Path, str]]:
+    """What is the matter with each file that the recipe reads; "" for nothing."""
+    files: list[recipe_yaml.Path] = [("chains", "path")]
+    if _get(tree, ("problems", "source")) == "file":
+        files.append(("problems", "path"))
+    names = _get(tree, ("dataset", "decontaminate"))
+    files += [("dataset", "decontaminate", i) for i in range(len(names) if isinstance(names, list) else 0)]
+    return [(path, _path_trouble(_get(tree, path), "file", beside)) for path in files]
+
+
+def _missing_models(tree: dict[str, Any]) -> Iterable[tuple[recipe_yaml.Path, str]]:
+    """What is the matter with each model that the recipe names; "" for nothing."""
+    used = [path for path in _MODELS if _get(tree, (path[0], "backend")) != "scripted"]
+    return [(path, _model_trouble(_get(tree, path))) for path in used]
+
+
+def _get(tree: Any, path: recipe_yaml.Path) -> Any:
+    for part in path:
+        if isinstance(tree, dict) and isinstance(part, str):
+            tree = tree.get(part)
+        elif isinstance(tree, list) and isinstance(part, int):
+            tree = tree[part]
+        else:
+            return None
+    return tree
+
+
+def _path_trouble(name: Any, kind: str, beside: Path | None = None) -> str:
+    """Why `name` is no file (`kind` "file") or folder; "" when it is one, or is no text (told elsewhere)."""
+    if not isinstance(name, str):
+        return ""
+    path = Path(name)
+    if path.is_dir() if kind == "folder" else path.is_file():
+        return ""
+    if path.exists():
+        return f"expected a {kind}, found a {'file' if kind == 'folder' else 'folder'}: {name}"
+    if path.is_absolute():
+        return f"no {kind} {name}"
+    hint = f" (write {path.expanduser()}: ~ has no meaning in a recipe)" if name.startswith("~") else ""
+    if beside is not None and (beside / name).exists():
+        hint = f" (paths start from the working directory, not from the recipe: write {beside / name})"
+    return f"no {kind} '{name}' in {Path.cwd()}{hint}"
+
+
+def _model_trouble(name: Any) -> str:
+    """Why a model cannot be there: a folder that is missing, or an unknown shipped model. A hub name is
+    only tried when it is used."""
+    if not isinstance(name, str):
+        return ""
+    if name.startswith("builtin:"):
+        return _builtin_trouble(name)
+    looks_like_path = name.startswith((".", "~", os.sep)) or name.count("/") > 1 or name.endswith("/")
+    return _path_trouble(name, "folder") if looks_like_path or os.path.isfile(name) else ""
+
+
+def _builtin_trouble(name: str) -> str:
+    from generators.weights import builtin_names
+
+    shipped = [f"builtin:{known}" for known in builtin_names()]
+    if name in shipped or not shipped:  # none at all: a matter of the installation, told when it is used
+        return ""
+    close = get_close_matches(name, shipped, n=1)
+    meant = f"did you mean '{close[0]}'?" if close else f"shipped: {', '.join(shipped)}"
+    return f"no shipped model '{name}'; {meant}"

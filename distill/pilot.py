@@ -1,0 +1,79 @@
+"""`distill pilot`: label a small sample for real, then say what the full run would take.
+
+Teacher tokens scale with the number of problems; the tokens a second are those of the sample's own
+stages, so start-up is counted once and not scaled. Training and evaluation are not tried.
+"""
+
+from typing import Any
+
+from rich.table import Table
+
+from distill.artifacts import RunFolder
+from distill.config import PriceSettings, Recipe
+from distill.pipeline import execute
+from distill.progress import ProgressView
+
+LAST_STAGE = "labels"
+STAGES_READ = ("chains", "evidence", LAST_STAGE)
+
+
+def pilot(recipe: Recipe, sample: int, view: ProgressView) -> Table:
+    """Run `sample` problems through labelling in a run folder of their own; a table of what to expect."""
+    problems = recipe.problems.model_copy(update={"count": sample, "heldout": 0})
+    small = recipe.model_copy(update={"name": f"{recipe.name}-pilot", "problems": problems})
+    folder = execute(small, view, last=LAST_STAGE)
+    return _table(recipe, sample, estimate(recipe, sample, folder))
+
+
+def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]:
+    """Measured rates of the sample and what follows for the full run (fractions, tokens, seconds)."""
+    found = {name: manifest.stats for name in STAGES_READ if (manifest := folder.manifest(name))}
+    chains, evidence, labels = (found[name] for name in STAGES_READ)
+    seconds = chains["seconds"] + evidence["seconds"]
+    tokens = chains["generated_tokens"] + evidence["generated_tokens"]
+    prompts = chains["prompt_tokens"] + evidence["prompt_tokens"]
+    decided = chains["outcomes"].get("correct", 0) + chains["outcomes"].get("incorrect", 0)
+    heldout = recipe.problems.heldout * recipe.chains.heldout_per_problem
+    per_chain = chains["generated_tokens"] / max(chains["out"], 1)
+    full = tokens / sample * recipe.problems.count + heldout * per_chain
+    return {
+        "pass_rate": chains["outcomes"].get("correct", 0) / max(decided, 1),
+        "steps_per_chain": sum(labels["outcomes"].values()) / max(labels["out"], 1),
+        "tokens_per_chain": per_chain,
+        "rollout_tokens_per_label": evidence["generated_tokens"] / max(sum(labels["outcomes"].values()), 1),
+        "tokens_per_second": tokens / max(seconds, 1e-9),
+        "full_tokens": full,
+        "full_prompt_tokens": prompts / sample * recipe.problems.count,
+        "full_seconds": full / max(tokens, 1) * seconds,
+    }
+
+
+def money(price: PriceSettings, figures: dict[str, float]) -> float:
+    """Price of the full run's teacher, in the recipe's own currency."""
+    return (
+        figures["full_tokens"] / 1e6 * price.per_million_generated_tokens
+        + figures["full_prompt_tokens"] / 1e6 * price.per_million_prompt_tokens
+        + figures["full_seconds"] / 3600 * price.per_hour
+    )
+
+
+def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
+    table = Table(title=f"pilot of {recipe.name}: {sample} problems tried, {recipe.problems.count:,} asked for")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    rows: list[tuple[str, Any]] = [
+        ("pass rate of the teacher", f"{figures['pass_rate']:.3f}"),
+        ("steps a chain", f"{figures['steps_per_chain']:.1f}"),
+        ("tokens a chain", f"{figures['tokens_per_chain']:.0f}"),
+        ("rollout tokens a step label", f"{figures['rollout_tokens_per_label']:.1f}"),
+        ("teacher tokens a second (start-up included)", f"{figures['tokens_per_second']:,.0f}"),
+        ("full run: teacher tokens", f"{figures['full_tokens']:,.0f}"),
+        ("full run: time of the teacher, at most", f"{figures['full_seconds'] / 60:,.1f} min"),
+    ]
+    if recipe.price:
+        rows.append(("full run: money", f"{money(recipe.price, figures):,.2f}"))
+    else:
+        rows.append(("full run: money", "give `price` in the recipe"))
+    for what, figure in rows:
+        table.add_row(what, figure)
+    return table

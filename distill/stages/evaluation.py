@@ -1,0 +1,178 @@
+"""Figures, summary.json and the report: everything that a run says of itself."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from distill.config import Recipe
+from distill.evaluation import evaluate as evaluate_scored
+from distill.first_error import predict_first_error
+from distill.labelling.quality import describe
+from distill.loading import dump_recipe
+from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain
+from distill.report import render_report
+from distill.stages.run import Run
+
+DEFAULT_SCORER = "hybrid"
+BASELINES = ("step_logprob", "checker", "checker_logprob")
+TEACHER_STAGES = {"chains": "chains", "evidence": "rollouts", "heldout_chains": "heldout_chains"}
+SHOWN_CHAINS = 120
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", "sympy", "math-verify", "vllm")
+
+
+def evaluate(run: Run) -> dict[str, Any]:
+    """Every figure of every scorer on the held-out chains, with its interval."""
+    scored = run.read("export", ScoredChain)
+    if not scored:
+        return {"in": 0, "out": 0, "evaluation": {}}
+    thresholds = run.stats("export")["thresholds"]
+    recipe = run.recipe
+    with run.view.stage("evaluation", 1):
+        found = evaluate_scored(scored, thresholds, recipe.evaluation, recipe.seed, DEFAULT_SCORER)
+    return {"in": len(scored), "out": len(scored), "evaluation": found}
+
+
+def report(run: Run) -> dict[str, Any]:
+    """`summary.json` and `report.html` in the run folder."""
+    summary = summarise(run)
+    path = run.folder.path
+    (path / "recipe.yaml").write_text(dump_recipe(run.recipe), encoding="utf-8")
+    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    (path / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (path / "report.html").write_text(render_report(summary, _shown_chains(run)), encoding="utf-8")
+    return {"in": 1, "out": 1}
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """Every figure of the run; a figure that was not measured is absent."""
+    stats = {name: run.stats(name) for name in run.fingerprints if name != "report"}
+    use = {shown: stats[name]["generated_tokens"] for name, shown in TEACHER_STAGES.items()}
+    evaluation = stats["evaluation"]["evaluation"]
+    scorers = evaluation.get("scorers", {})
+    accuracy = stats["labels"].get("accuracy", {})
+    outcomes = stats["chains"]["outcomes"]
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": _recipe(run),
+        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
+        "hardware": hardware(),
+        "wall_seconds": run.wall_seconds(),
+        "peak_rss_gib": run.memory.peak_gib,
+        "teacher_tokens": sum(use.values()),
+        "teacher_token_use": use,
+        "stages": [_stage_row(name, entry) for name, entry in stats.items()],
+        "pass_rate": outcomes.get("correct", 0) / max(stats["chains"]["out"], 1),
+        "label_first_error_accuracy": accuracy.get("first_error_accuracy"),
+        "labels": accuracy
+        | {"first_error_positions": stats["labels"]["first_error_positions"]}
+        | {"status": stats["labels"]["outcomes"], "rollout_tokens": stats["labels"]["rollout_tokens"]},
+        "dataset": stats["dataset"]["report"],
+        "training": {key: stats["verifier"][key] for key in ("curve", "curve_full")},
+        "verifier": stats["export"]["verifier"] | _verifier_figures(scorers),
+        "hybrid": _figures(scorers.get("hybrid")),
+        "baselines": {name: _figures(scorers.get(name)) for name in BASELINES if name in scorers},
+        "best_of_n": evaluation.get("best_of_n", {}),
+        "evaluation": evaluation,
+    }
+    return {key: value for key, value in summary.items() if value is not None}
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    recipe: Recipe = run.recipe
+    return {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "yaml": dump_recipe(recipe),
+        "fingerprint": run.fingerprints["report"],
+    }
+
+
+def _verifier_figures(scorers: dict[str, Any]) -> dict[str, Any]:
+    names = {"f1_4bit": "verifier_4bit", "f1_full": "verifier_full"}
+    found = {key: scorers[name]["f1"]["value"] for key, name in names.items() if name in scorers}
+    return found | {"evaluation": scorers.get("verifier_4bit", {})}
+
+
+def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
+    """One scorer's figures with `f1` as a plain number and its interval beside it."""
+    if not scorer:
+        return {}
+    return scorer | {"f1": scorer["f1"]["value"], "f1_interval": [scorer["f1"]["low"], scorer["f1"]["high"]]}
+
+
+def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
+    row = {key: stats[key] for key in ("seconds", "in", "out", "outcomes", "shards", "retries") if key in stats}
+    tokens = {"tokens": stats["generated_tokens"]} if "generated_tokens" in stats else {}
+    return {"name": name, **row, **tokens}
+
+
+def _shown_chains(run: Run) -> list[dict[str, Any]]:
+    """Held-out chains with scores and labelled chains with evidence, wrong ones first, for the browser."""
+    scored = run.read("export", ScoredChain)
+    labelled = run.read("labels", LabelledChain)
+    threshold = run.stats("export")["thresholds"].get(DEFAULT_SCORER, 0.5)
+    half = SHOWN_CHAINS // 2
+    scored.sort(key=lambda chain: (chain.truth in (-1, None), chain.chain_id))
+    labelled.sort(key=lambda row: (row.first_error == -1, row.chain.id))
+    return [_scored_row(chain, threshold) for chain in _spread(scored, half)] + [
+        _labelled_row(row) for row in _spread(labelled, half)
+    ]
+
+
+def _spread(rows: list[Any], count: int) -> list[Any]:
+    """`count` rows: three quarters from the front (the wrong ones), the rest from the end."""
+    front = count * 3 // 4
+    return rows if len(rows) <= count else rows[:front] + rows[front - count :]
+
+
+def _scored_row(chain: ScoredChain, threshold: float) -> dict[str, Any]:
+    scores = chain.scores[DEFAULT_SCORER]
+    return {
+        "question": chain.question,
+        "steps": [step.strip() for step in chain.steps],
+        "scores": list(scores),
+        "truth": chain.truth,
+        "predicted": predict_first_error(scores, threshold),
+        "outcome": str(chain.outcome),
+        "answer": chain.answer,
+    }
+
+
+def _labelled_row(row: LabelledChain) -> dict[str, Any]:
+    return {
+        "question": row.problem.question,
+        "steps": [step.strip() for step in row.chain.steps],
+        "scores": [label.soft for label in row.labels],
+        "labels": [str(label.status) for label in row.labels],
+        "evidence": [describe(label) for label in row.labels],
+        "predicted": row.first_error,
+        "outcome": str(row.chain.outcome),
+        "answer": row.chain.answer,
+        "reference": row.problem.reference,
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Cores, memory and accelerators of the machine that the driver runs on."""
+    import psutil
+    import torch
+
+    memory = psutil.virtual_memory().total / 2**30
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"cores": psutil.cpu_count(), "memory_gib": round(memory, 1), "gpus": gpus, "cpu": _cpu_name()}
+
+
+def _cpu_name() -> str:
+    try:
+        lines = open("/proc/cpuinfo", encoding="utf-8").read().splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+

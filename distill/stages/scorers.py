@@ -1,0 +1,138 @@
+"""Every scorer of the held-out chains, each with a threshold fitted on validation labels only.
+
+- `verifier_4bit`: the exported folder as plain `transformers` runs it; `verifier_full`: the verifier
+  trained in full precision on the same labels.
+- `hybrid`: verifier and exact step checks as one calibrated score, the default of `distill score`.
+- baselines: `step_logprob` (mean token log-probability of the step under the verifier's own untrained
+  base), `checker` (exact step checks alone), `checker_logprob` (both).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import checkers
+from distill.cluster import Reporter
+from distill.config import Recipe
+from distill.records import LabelledChain, ScoredChain
+from distill.verifier import (
+    ChainFormat,
+    HeldoutChain,
+    checker_scores,
+    examples,
+    export,
+    finish,
+    fit_hybrid,
+    hybrid_scores,
+    read_result,
+    step_logprobs,
+)
+from distill.verifier.data import IGNORED
+
+Scores = list[list[float]]
+
+
+def export_and_score(
+    recipe: Recipe,
+    validation: list[LabelledChain],
+    heldout: list[ScoredChain],
+    trained: Path,
+    folder: Path,
+    provenance: dict[str, Any],
+    report: Reporter,
+) -> tuple[list[ScoredChain], dict[str, float], dict[str, Any]]:
+    """Export the verifier, then score `heldout` with everything that there is to compare.
+
+    Returns:
+        the held-out chains with their scores, the threshold of each scorer, and the export's figures.
+    """
+    known = examples(validation, recipe.verifier.mask_after_first_error)
+    quantised, full = (read_result(trained / name) for name in ("nf4", "full"))
+    shipped = export(
+        quantised,
+        full,
+        known,
+        [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in heldout],
+        recipe.verifier,
+        folder,
+        provenance,
+        recipe.evaluation.bootstrap,
+        recipe.seed,
+        lambda done, total, part: report("export", done, total + 2, note=str(part.get("part", ""))),
+    )
+    report("export", 8, 10, note="baselines")
+    texts = [(e.question, e.steps) for e in known] + [(c.question, c.steps) for c in heldout]
+    labels = [_labels(example.labels) for example in known]
+    scorers = _Scorers(labels, _check(texts, recipe))
+    scorers.add_probability("verifier_4bit", shipped.shipped)
+    if shipped.full_precision:
+        scorers.add_probability("verifier_full", shipped.full_precision)
+    hybrid = scorers.add_fitted("hybrid", scorers.all["verifier_4bit"], "probability", checks=True)
+    logprobs = step_logprobs(recipe.verifier.base, texts, ChainFormat.of(recipe.verifier))
+    scorers.add_fitted("step_logprob", logprobs.mean, "logprob", checks=False)
+    scorers.add_fitted("checker_logprob", logprobs.mean, "logprob", checks=True)
+    scorers.add_checker()
+    finish(folder, hybrid, {})
+    report("export", 10, 10)
+    return scorers.attach(heldout), scorers.thresholds, _figures(shipped)
+
+
+class _Scorers:
+    """Scores of all chains, validation first, held-out after; thresholds come from the former."""
+
+    def __init__(self, labels: list[list[int]], statuses: list[list[str]]) -> None:
+        self.labels, self.statuses = labels, statuses
+        self.all: dict[str, Scores] = {}
+        self.thresholds: dict[str, float] = {}
+
+    def add_probability(self, name: str, measured: Any) -> None:
+        """A verifier's own calibrated scores and threshold."""
+        self.all[name] = measured.validation_scores + measured.scores
+        self.thresholds[name] = measured.fit.calibration.threshold
+
+    def add_fitted(self, name: str, scores: Scores, signal: Any, checks: bool) -> Any:
+        """A scorer made of `scores` and, with `checks`, of the exact checks; fitted on validation."""
+        count = len(self.labels)
+        statuses = self.statuses if checks else None
+        params = fit_hybrid(scores[:count], statuses and statuses[:count], self.labels, signal)
+        self.all[name] = hybrid_scores(params, scores, statuses)
+        self.thresholds[name] = params.threshold
+        return params
+
+    def add_checker(self) -> None:
+        """Exact checks alone: no fit, a refuted step is wrong."""
+        self.all["checker"] = checker_scores(self.statuses)
+        self.thresholds["checker"] = 0.5
+
+    def attach(self, heldout: Sequence[ScoredChain]) -> list[ScoredChain]:
+        """The held-out chains with the scores of every scorer."""
+        skip = len(self.labels)
+        return [
+            replace(chain, scores={name: tuple(s[skip + i]) for name, s in self.all.items()})
+            for i, chain in enumerate(heldout)
+        ]
+
+
+def _labels(labels: Sequence[int]) -> list[int]:
+    return [IGNORED if label not in (0, 1) else label for label in labels]
+
+
+def _check(texts: Sequence[tuple[str, Sequence[str]]], recipe: Recipe) -> list[list[str]]:
+    """Status of the exact check of every step of every chain."""
+    deadline = recipe.labelling.checker_deadline_seconds
+    with checkers.Pool(workers=1, deadline_seconds=deadline) as pool:
+        verdicts = pool.map("steps", [(question, list(steps)) for question, steps in texts])
+    return [[verdict.status.value for verdict in chain] for chain in verdicts]
+
+
+def _figures(shipped: Any) -> dict[str, Any]:
+    """What the report shows of the export."""
+    return {
+        "form": shipped.form,
+        "forms": {name: asdict(figures) for name, figures in shipped.figures.items()},
+        "sizes": shipped.package.size,
+        "temperature": shipped.package.calibration.temperature,
+        "threshold": shipped.package.calibration.threshold,
+        "f1_full_estimate": shipped.f1_full_precision and asdict(shipped.f1_full_precision),
+    }

@@ -1,0 +1,68 @@
+"""The table at the end of a run, from its summary.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SCORERS = ("step_logprob", "checker", "checker_logprob", "verifier_full", "verifier_4bit", "hybrid")
+
+
+def print_summary(folder: Path, console: Console) -> None:
+    """Headline figures, one table of scorers, and where to look next."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    console.print(_scorers(summary))
+    for what, figure in _headlines(summary):
+        console.print(f"{what:<46}{figure}", highlight=False)
+    console.print(f"\nreport    {folder / 'report.html'}", highlight=False)
+    console.print(f"dataset   {folder / 'dataset' / 'hub'}", highlight=False)
+    console.print(f"verifier  {folder / 'export' / 'verifier'}", highlight=False)
+
+
+def _scorers(summary: dict[str, Any]) -> Table:
+    table = Table(title=f"{summary['recipe']['name']}: held-out chains")
+    for column in ("scorer", "first-error F1", "95%", "AUROC", "ECE"):
+        table.add_column(column, justify="left" if column == "scorer" else "right")
+    found = summary.get("evaluation", {}).get("scorers", {})
+    for name in SCORERS:
+        if name in found:
+            f1 = found[name].get("f1") or {}
+            table.add_row(
+                name,
+                _percent(f1.get("value")),
+                f"{_percent(f1.get('low'))} to {_percent(f1.get('high'))}",
+                _number(found[name].get("auroc")),
+                _number(found[name].get("ece")),
+            )
+    return table
+
+
+def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    best = summary.get("best_of_n", {})
+    rows = [
+        ("pass@1 of the teacher", _percent(summary.get("pass_rate"))),
+        ("first-error accuracy of the labels", _percent(summary.get("label_first_error_accuracy"))),
+        ("teacher tokens", f"{summary['teacher_tokens']:,}"),
+        ("quantised layers, share of bf16", _percent(_size(summary))),
+    ]
+    for key in ("pass_at_1", "majority_8", "verifier_8", "oracle_8", "gap_closed"):
+        if key in best:
+            rows.append((f"best-of-n on held-out problems: {key}", _percent(best[key])))
+    rows.append(("time", f"{summary['wall_seconds']:.0f} s"))
+    rows.append(("peak memory", f"{summary['peak_rss_gib']:.2f} GiB"))
+    return [(what, figure) for what, figure in rows if figure]
+
+
+def _size(summary: dict[str, Any]) -> float | None:
+    return summary.get("verifier", {}).get("sizes", {}).get("quantised_fraction")
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * value:.1f}" if isinstance(value, int | float) else ""
+
+
+def _number(value: Any) -> str:
+    value = value.get("value") if isinstance(value, dict) else value
+    return f"{value:.3f}" if isinstance(value, int | float) else ""

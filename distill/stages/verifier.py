@@ -1,0 +1,150 @@
+"""Train the verifier in 4-bit (and in full precision, to know what 4-bit costs), export it, score.
+
+Each part is one Ray task: a process of its own that has the machine while it lives.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from distill.cluster import Reporter, Resources
+from distill.config import Recipe
+from distill.records import Chain, LabelledChain, Problem, ScoredChain
+from distill.dataset import BuiltDataset
+from distill.stages.dataset import read_dataset
+from distill.stages.run import Run
+from generators.truth import exact_first_error
+
+
+def train(run: Run) -> dict[str, Any]:
+    """QLoRA training, and the full-precision one on the same labels when the recipe compares."""
+    built = read_dataset(run)
+    precisions = (("nf4", True), ("full", False))[: 1 + run.recipe.verifier.compare_full_precision]
+    with run.folder.stage_folder("verifier", run.fingerprints["verifier"], resume=True) as work:
+        results = [_train_one(run, built, quantise, work / name) for name, quantise in precisions]
+    return {
+        "in": len(built.train) + len(built.validation),
+        "out": len(results),
+        "curve": results[0].curve,
+        "curve_full": results[1].curve if len(results) > 1 else [],
+        "truncated_steps": results[0].truncated_steps,
+        "train_seconds": [result.seconds for result in results],
+        "best_step": [result.best_step for result in results],
+        "validation_f1": [result.best_f1 for result in results],
+        "trainable_parameters": results[0].trainable_parameters,
+    }
+
+
+def _train_one(run: Run, built: BuiltDataset, quantise: bool, folder: Path) -> Any:
+    with run.view.stage(f"verifier ({folder.name})", 1.0) as shown:
+        return run.cluster.run_task(
+            _train_task,
+            run.recipe,
+            built.train,
+            built.validation,
+            quantise,
+            str(folder),
+            resources=_resources(run.recipe),
+            on_progress=lambda board: _show(shown, board),
+        )
+
+
+def export(run: Run) -> dict[str, Any]:
+    """The 4-bit folder that drifts least, and the scores of every scorer on the held-out chains."""
+    built = read_dataset(run)
+    heldout = _heldout(run)
+    made = run.folder.stage_folder("export", run.fingerprints["export"])
+    with run.view.stage("export and score", 1.0) as shown, made as work:
+        scored, thresholds, figures = run.cluster.run_task(
+            _export_task,
+            run.recipe,
+            built.validation,
+            heldout,
+            str(run.folder.stage_path("verifier")),
+            str(work / "verifier"),
+            _provenance(run, built.train),
+            resources=_resources(run.recipe),
+            on_progress=lambda board: _show(shown, board),
+        )
+    run.write_shards("export", scored, 4096)
+    return {"in": len(heldout), "out": len(scored), "thresholds": thresholds, "verifier": figures}
+
+
+def _train_task(
+    recipe: Recipe,
+    training: list[LabelledChain],
+    validation: list[LabelledChain],
+    quantise: bool,
+    folder: str,
+    report: Reporter,
+) -> Any:
+    from distill.verifier import examples, train_verifier
+
+    mask = recipe.verifier.mask_after_first_error
+
+    def progress(step: int, total: int, figures: dict[str, Any]) -> None:
+        note = " ".join(f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
+        report("train", step, total, note=note)
+
+    return train_verifier(
+        examples(training, mask),
+        examples(validation, mask),
+        recipe.verifier,
+        quantise,
+        Path(folder),
+        recipe.seed,
+        progress,
+    )
+
+
+def _export_task(
+    recipe: Recipe,
+    validation: list[LabelledChain],
+    heldout: list[ScoredChain],
+    trained: str,
+    folder: str,
+    provenance: dict[str, Any],
+    report: Reporter,
+) -> tuple[list[ScoredChain], dict[str, float], dict[str, Any]]:
+    from distill.stages.scorers import export_and_score
+
+    return export_and_score(recipe, validation, heldout, Path(trained), Path(folder), provenance, report)
+
+
+def _heldout(run: Run) -> list[ScoredChain]:
+    """Held-out chains with exact truth where there is one, not scored yet."""
+    problems = {problem.id: problem for problem in run.read("heldout_problems", Problem)}
+    chains = [chain for chain in run.read("heldout_chains", Chain) if chain.steps]
+    return [_unscored(problems[chain.problem_id], chain) for chain in chains]
+
+
+def _unscored(problem: Problem, chain: Chain) -> ScoredChain:
+    truth = exact_first_error(problem, chain.steps)
+    return ScoredChain(
+        problem_id=problem.id,
+        chain_id=chain.id,
+        steps=chain.steps,
+        answer=chain.answer,
+        outcome=chain.outcome,
+        truth=truth[0] if truth else None,
+        truth_kind=truth[1] if truth else "",
+        question=problem.question,
+    )
+
+
+def _provenance(run: Run, training: list[LabelledChain]) -> dict[str, Any]:
+    return {
+        "recipe": run.recipe.name,
+        "fingerprint": run.fingerprints["verifier"],
+        "teacher": training[0].chain.generator if training else "",
+        "labelling": run.recipe.labelling.method,
+        "training_chains": len(training),
+    }
+
+
+def _resources(recipe: Recipe) -> Resources:
+    return Resources(1.0, recipe.verifier.gpus, recipe.cluster.retries)
+
+
+def _show(shown: Any, board: dict[str, tuple[float, float, int, str]]) -> None:
+    for done, total, tokens, note in board.values():
+        shown.update(done, tokens, note, total=total)

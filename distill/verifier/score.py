@@ -1,0 +1,106 @@
+"""The verifier as a thing that scores: P(step correct) of every step of a chain, in one forward pass."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from distill.errors import VerifierError
+from distill.verifier.batching import context_length, run_batched
+from distill.verifier.calibrate import UNCALIBRATED, Calibration
+from distill.verifier.data import ChainFormat, Encoded, encode, pad_id
+from distill.verifier.model import pick_device, quiet_transformers
+from distill.verifier.package import Package, read_package
+
+log = logging.getLogger(__name__)
+ChainText = tuple[str, Sequence[str]]
+"""A question and the steps of one chain."""
+
+
+class Verifier:
+    """Holds a model in memory; scores are calibrated probabilities that a step is correct.
+
+    `truncated_steps` counts the steps so far that lay past the model's context. Such a step scores
+    0.0: what the verifier cannot see it does not vouch for.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        chain_format: ChainFormat,
+        calibration: Calibration = UNCALIBRATED,
+        package: Package | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.chain_format = chain_format
+        self.calibration = calibration
+        self.package = package
+        self.truncated_steps = 0
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> "Verifier":
+        """An exported folder, loaded the way that plain `transformers` loads it.
+
+        Raises:
+            VerifierError: `folder` holds no `verifier.json`, or one of a newer schema.
+        """
+        package = read_package(Path(folder))
+        place = device or pick_device()
+        with quiet_transformers():
+            model = AutoModelForTokenClassification.from_pretrained(folder, device_map={"": place})
+        if model.config.num_labels != 2:
+            raise VerifierError(
+                f"expected 2 labels, found {model.config.num_labels} in {folder}; export again"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        return cls(model, tokenizer, package.chain_format, package.calibration, package)
+
+    @property
+    def threshold(self) -> float:
+        """A step that scores below this is called wrong (fitted on validation data only)."""
+        return self.calibration.threshold
+
+    def calibrated(self, calibration: Calibration) -> "Verifier":
+        """The same model (shared, not copied) with another temperature and threshold."""
+        package = self.package and replace(self.package, calibration=calibration)
+        return Verifier(self.model, self.tokenizer, self.chain_format, calibration, package)
+
+    def score(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
+        """P(step correct), one list a chain, one number a step, in the order given."""
+        margins = self.margins(questions_and_steps, batch_size)
+        return [self.calibration.probabilities(chain) for chain in margins]
+
+    def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
+        """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
+        limit = context_length(self.model.config)
+        encoded = [encode(self.tokenizer, q, s, self.chain_format, limit) for q, s in questions_and_steps]
+        self._count_truncated(encoded)
+        device = next(self.model.parameters()).device
+        rows = run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device)
+        return [row + [-np.inf] * item.cut_steps for row, item in zip(rows, encoded)]
+
+    def _forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        logits = self.model(input_ids=input_ids, attention_mask=mask).logits.float()
+        return (logits[..., 1] - logits[..., 0]).cpu()
+
+    def _count_truncated(self, encoded: Sequence[Encoded]) -> None:
+        cut = sum(item.cut_steps for item in encoded)
+        if cut:
+            self.truncated_steps += cut
+            log.warning("%d steps lie past the verifier's context and score 0", cut)
+
+
+def _read(row: torch.Tensor, chain: Encoded) -> list[float]:
+    return row[list(chain.ends)].tolist()

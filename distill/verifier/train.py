@@ -1,0 +1,274 @@
+"""LoRA training of the verifier with `transformers.Trainer`, on an NF4 base or a full-precision one.
+
+A killed training goes on from its last whole checkpoint; a finished one is not done again. The best
+weights by validation first-error F1 (threshold fitted on the same validation chains) are kept.
+"""
+
+import json
+import math
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from distill.config import VerifierSettings
+from distill.errors import VerifierError
+from distill.verifier.batching import context_length
+from distill.verifier.data import ChainFormat, Example
+from distill.verifier.model import (
+    load_classifier,
+    load_tokenizer,
+    lora_config,
+    pick_device,
+    quiet_transformers,
+)
+from distill.verifier.package import write_json
+from distill.verifier.training_parts import (
+    EncodedSet,
+    Progress,
+    ProgressCallback,
+    collate,
+    encode_set,
+    fast_bfloat16,
+    first_error_metrics,
+    margins_of,
+    read_curve,
+)
+
+RESULT_FILE = "training.json"
+ADAPTER = "adapter"
+LOGGED_POINTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished training. `folder/adapter` holds LoRA and head in peft's format (safetensors).
+
+    `curve` has one dict a logged point: `step`, `epoch` and either `loss`, `learning_rate`, or the
+    validation figures `eval_loss`, `eval_f1`, `eval_accuracy_erroneous`, `eval_accuracy_correct`,
+    `eval_threshold`. `truncated_steps` counts labelled steps lost to `max_length`; `seconds` is the
+    wall time of the last call (a resumed training counts from its checkpoint).
+    """
+
+    folder: Path
+    base: str
+    quantised: bool
+    curve: list[dict[str, float]]
+    seconds: float
+    steps: int
+    best_step: int
+    best_f1: float
+    stopped_early: bool
+    resumed_from: int
+    train_chains: int
+    validation_chains: int
+    train_tokens: int
+    truncated_steps: int
+    trainable_parameters: int
+    mixed_precision: str
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the trained adapter and head."""
+        return self.folder / ADAPTER
+
+
+def train_verifier(
+    train: list[Example],
+    validation: list[Example],
+    settings: VerifierSettings,
+    quantise: bool,
+    folder: Path,
+    seed: int,
+    on_progress: Progress = lambda step, total, figures: None,
+) -> TrainResult:
+    """Train LoRA and a `score` head on step labels; `quantise` puts the base in NF4 (QLoRA).
+
+    `on_progress(step, total_steps, figures)` is called at every logged point. The result is a
+    function of the arguments on one machine; `folder` may hold an unfinished or finished training of
+    the same arguments (the caller names folders by fingerprint).
+
+    Raises:
+        VerifierError: there is nothing to train on, or the base cannot carry a `score` head.
+    """
+    done = read_result(folder)
+    if done is not None:
+        return done
+    device = pick_device(settings.gpus)
+    tokenizer = load_tokenizer(settings.base)
+    set_seed(seed)
+    base = load_classifier(settings.base, quantise, device)
+    limit = min(settings.max_length, context_length(base.config))
+    chain_format = ChainFormat.of(settings)
+    train_set = encode_set(tokenizer, train, chain_format, limit)
+    validation_set = encode_set(tokenizer, validation, chain_format, limit).determined()
+    _require_data(train_set)
+    model = get_peft_model(base, lora_config(settings.lora))
+    arguments = training_arguments(settings, folder, seed, len(train_set), device, validation_set.both_kinds)
+    trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings.patience, on_progress)
+    resumed = last_checkpoint(folder)
+    seconds = _run(trainer, resumed)
+    result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, len(validation_set))
+    _save(model, result)
+    return result
+
+
+def training_arguments(
+    settings: VerifierSettings, folder: Path, seed: int, chains: int, device: torch.device, by_f1: bool
+) -> TrainingArguments:
+    """`TrainingArguments` from a recipe. Best by F1 where validation has chains of both kinds (else
+    F1 is 0 throughout), by loss otherwise."""
+    total = max(1, math.ceil(math.ceil(chains / settings.batch_size) * settings.epochs))
+    every = max(1, total // settings.evaluations)
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=2 * settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup_steps=math.ceil(settings.warmup_fraction * total),
+        lr_scheduler_type="cosine",
+        optim="adamw_torch_fused",
+        train_sampling_strategy="group_by_length",
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="f1" if by_f1 else "loss",
+        greater_is_better=by_f1,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=max(1, total // LOGGED_POINTS),
+        report_to=list(settings.report_to) or "none",
+        seed=seed % 2**32,
+        data_seed=seed % 2**32,
+        bf16=fast_bfloat16(device),
+        use_cpu=device.type == "cpu",
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        disable_tqdm=True,
+    )
+
+
+def _trainer(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: TrainingArguments,
+    train: EncodedSet,
+    validation: EncodedSet,
+    patience: int,
+    on_progress: Progress,
+) -> Trainer:
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        data_collator=collate(tokenizer),
+        train_dataset=train,
+        eval_dataset=validation,
+        compute_metrics=first_error_metrics,
+        preprocess_logits_for_metrics=margins_of,
+        callbacks=[EarlyStoppingCallback(patience), ProgressCallback(on_progress)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _run(trainer: Trainer, checkpoint: Path | None) -> float:
+    """Train to the end; wall seconds of this call."""
+    began = time.monotonic()
+    with quiet_transformers():
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return time.monotonic() - began
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones (the process was killed while it wrote) are deleted.
+
+    The trainer's state is written last, so a checkpoint is whole when that file parses.
+    """
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for path in found:
+        if _is_whole(path):
+            return path
+        shutil.rmtree(path)
+    return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    needed = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
+    return all((checkpoint / name).exists() for name in needed)
+
+
+def read_result(folder: Path) -> TrainResult | None:
+    """The result of a finished training in `folder`, if there is one."""
+    try:
+        record = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return TrainResult(**(record | {"folder": folder}))
+
+
+def _result(
+    trainer: Trainer,
+    settings: VerifierSettings,
+    quantise: bool,
+    folder: Path,
+    seconds: float,
+    resumed: Path | None,
+    train: EncodedSet,
+    validation_chains: int,
+) -> TrainResult:
+    state = trainer.state
+    curve = read_curve(state.log_history)
+    best = next((p for p in curve if p["step"] == state.best_global_step and "eval_f1" in p), {})
+    return TrainResult(
+        folder=folder,
+        base=settings.base,
+        quantised=quantise,
+        curve=curve,
+        seconds=seconds,
+        steps=state.global_step,
+        best_step=state.best_global_step or state.global_step,
+        best_f1=best.get("eval_f1", 0.0),
+        stopped_early=state.global_step < state.max_steps,
+        resumed_from=int(resumed.name.split("-")[1]) if resumed else 0,
+        train_chains=len(train),
+        validation_chains=validation_chains,
+        train_tokens=train.tokens,
+        truncated_steps=train.truncated_steps,
+        trainable_parameters=trainer.get_num_trainable_parameters(),
+        mixed_precision="bf16" if trainer.args.bf16 else "no",
+    )
+
+
+def _save(model: PeftModel, result: TrainResult) -> None:
+    """The best adapter, then the result (last: it says that all is there), then no checkpoints."""
+    model.save_pretrained(str(result.adapter))
+    write_json(result.folder / RESULT_FILE, asdict(result) | {"folder": None})
+    for checkpoint in result.folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+
+
+def _require_data(train: EncodedSet) -> None:
+    if not len(train):
+        raise VerifierError(
+            "expected labelled chains to train on, found none; look at the label counts of this run "
+            "(is every step undetermined?) and label more problems"
+        )

@@ -1,0 +1,236 @@
+"""Stated equations: what is confirmed, what is refuted with which value, what is left alone."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers import Status, check_steps
+from checkers.arithmetic import NotArithmeticError, TooLargeError, evaluate
+
+
+def check(step, problem=""):
+    (verdict,) = check_steps(problem, [step])
+    return verdict
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "3 * 4 = 12",
+        "12 × 4 = 48 eggs",
+        "3/4 * 20 = 15",
+        "$5 + $6 = $11",
+        "20% of 45 = 9",
+        "45 * 20% = 9",
+        "1/5 * 100 = 20%",
+        "a = 3 + 4 = 7 = 14 / 2",
+        "(2 + 3) * (4 - 1) = 15",
+        "2(3 + 4) = 14",
+        "[(1 + 2) * 3] - 4 = 5",
+        r"x = \frac{6}{2} = 3",
+        r"$\frac12 \times 10 = 5$",
+        r"\left(\frac{1}{2} + \frac{1}{3}\right) \cdot 6 = \boxed{5}",
+        r"3 \text{ apples} \times 4 = 12 \text{ apples}",
+        "10 miles/day x 7 days = 70 miles",
+        "5 dollars per hour x 3 hours = 15 dollars",
+        "5x3 = 15",
+        "1,200 / 4 = 300",
+        "3 1/2 + 1/2 = 4",
+        "2^3 = 8",
+        "5² - 1 = 24",
+        "2 ** 5 = 32",
+        r"\sqrt{16} + 1 = 5",
+        "10/3 = 3.33",
+        "200/3 = 66.7",
+        "2/3 = 0.66",
+        "10/3 ≈ 3.4",
+        "22 / 7 = about 3.14",
+        "2 * 3 million = 6 million",
+        r"6.02 \times 10^{23} * 2 = 1.204 \times 10^{24}",
+        "5 times 6 equals 30",
+        "10 divided by 4 is equal to 2.5",
+        "half of 10 = 5",
+        "5 - -3 = 8",
+        "-5 + 3 = -2",
+        "- 3 + 4 = 7",
+        "1. 3 + 4 = 7",
+        "Step 1 - 3 + 4 = 7",
+        "Step 12: **3 + 4 = 7**",
+        "12 = 3 * 4",
+        "7 + 5 = 12. So 12 - 2 = 10!",
+        "48/2 = <<48/2=24>>24 clips",
+        "8 inches/4 years * 3.25 = <<8*3.25=26>>26 inches",
+        "50% - 20% = 30%",
+        "12 − 5 = 7",
+        "The red jar has 10 / 100 * 54 = 5.4 cups of juice.",
+        "100 - 10 = 90 percent of the group are dogs.",
+        "Max makes 11 * 8 = 88 shirts.",
+        "The eggs cost 39 - 28 = 11 dollars more than the shirts.",
+        "Tom is ahead by 83 - 74 = 9 days.",
+        "The average is 92 / 2 = 46 points.",
+    ],
+)
+def test_confirmed(step):
+    assert check(step).status is Status.CORRECT, check(step)
+
+
+@pytest.mark.parametrize(
+    ("step", "stated", "right"),
+    [
+        ("3 * 4 = 13", "13", "12"),
+        ("He has 12 × 4 = 46 eggs left.", "46", "48"),
+        ("3/4 * 20 = 16", "16", "15"),
+        ("$5 + $6 = $12.", "12", "11"),
+        ("20% of 45 = 8", "8", "9"),
+        ("a = 3 + 4 = 7 = 14 / 4", "7", "3.5"),
+        ("so 3 + 5 = 8 and 2 * 4 = 9", "9", "8"),
+        ("= 12 eggs and 5 + 6 = 12", "12", "11"),
+        (r"x = \frac{6}{2} = 4", "4", "3"),
+        ("10/3 = 3.34", "3.34", "10/3"),
+        ("10/3 = 5", "5", "10/3"),
+        ("0.25 * 48 = 13", "13", "12"),
+        ("12.8 + 3.6 = 16.5", "16.5", "16.4"),
+        ("5 times 6 equals 31", "31", "30"),
+        ("5 apples + 3 apples = 9 apples", "9", "8"),
+        ("24 / 2 = <<24/2=13>>13", "13", "12"),
+        ("100 - (40/100) * 100 = $50", "50", "60"),
+        ("13 = 3 * 4", "13", "12"),
+        ("1,200 / 4 = 30", "30", "300"),
+        ("5² = 26", "26", "25"),
+        ("7 + 6 = 13 = 6 + 6", "13", "12"),
+    ],
+)
+def test_refuted_with_the_right_value(step, stated, right):
+    verdict = check(step)
+    assert verdict.status is Status.INCORRECT, verdict
+    assert verdict.compared == (stated, right)
+    assert "=" in verdict.reason
+    assert right in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ("The rest is 12 eggs.", "no equation"),
+        ("x = 5", "nothing computed"),
+        ("2x + 3 * 4 = 12", "an unknown before the expression"),
+        ("x - 5 + 2 = 3", "an unknown minuend"),
+        ("12 = 3 * x", "an unknown after it"),
+        ("3 * 4 = 12x", "a coefficient"),
+        ("40 / 50 * x = 0.8x", "unknowns on both sides"),
+        (r"2\pi + 1 = 7", "a constant"),
+        ("f(3) + 2 = 9", "a function"),
+        ("(A + B) * 4 = 13", "variables in brackets"),
+        ("the average of 3 + 5 = 4", "a function in words"),
+        ("the root of the 3 + 5 = 4", "a function in words"),
+        ("3 * 4 = 50% of the group", "a part of something unknown"),
+        ("multiply 5 by 3 + 4 = 35", "a spoken operation"),
+        ("log 10 + 1 = 2", "a function in words"),
+        ("12 / total = 3", "a division by a name"),
+        ("3 hours = 180 minutes", "a conversion"),
+        ("30 minutes * 4 = 2 hours", "a conversion"),
+        ("2 hours = 2 * 60 minutes", "a conversion"),
+        ("2 dozen + 3 = 27", "a collective unit"),
+        ("7 / 2 = 3 boxes", "a whole number of boxes"),
+        ("17 / 5 = 3 remainder 2", "a remainder"),
+        ("3.33 * 3 = 10", "operands that were rounded"),
+        ("96485 * 2 = 193000", "three significant digits"),
+        ("3500 - 4000 = 500", "a difference in the other order"),
+        ("(5-2), (3-1) = 3, 2", "lists"),
+        ("8 + 8 = 6 (mod 10)", "another arithmetic"),
+        ("Then 7 + 1 = 5, which is not possible.", "a supposition"),
+        ("(3 + 4) * 2 = (3 + 8) = 14", "a slip that is mended"),
+        ("5 * 3 = 15 + 2 = 17", "a calculation that runs on"),
+        ("**Step 3** 5 + 6 = 11", "a label, or a factor"),
+        ("5! = 120", "factorials are not computed"),
+        ("5:30 + 2:00 = 7:30", "times"),
+        ("9**9**9**9 = 3", "too large"),
+        ("5 % 3 = 2", "a remainder operator"),
+        ("1 / 0 = 5", "a division by zero"),
+    ],
+)
+def test_left_undecided(step, why):
+    assert check(step).status is Status.UNDECIDED, (why, check(step))
+
+
+def test_another_arithmetic_is_announced_by_the_problem():
+    assert check("8 + 8 = 6", problem="Work modulo 10.").status is Status.UNDECIDED
+    assert check("8 + 8 = 6").status is Status.INCORRECT
+
+
+def test_one_verdict_a_step_in_order():
+    verdicts = check_steps("", ["1 + 1 = 2", "no sum", "1 + 1 = 3"])
+    assert [verdict.status for verdict in verdicts] == [Status.CORRECT, Status.UNDECIDED, Status.INCORRECT]
+    assert check_steps("", []) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "(" * 9_000 + "1" + ")" * 9_000 + " = 2",
+        "1 + " * 4_000 + "1 = 2",
+        "= " * 9_000,
+        "1 = " * 4_000,
+        "1,111," * 3_000 + " + 1 = 2",
+        "^" + " " * 15_000 + "= 2",
+        "\\frac{" * 3_000 + " = 2",
+        "2^" * 5_000 + "2 = 4",
+        "**" * 9_000 + "=",
+        "<<" * 9_000 + "=",
+        "5 apples " * 2_000 + "= 3",
+        "9" * 19_000 + " * 3 = 1",
+        "x" * 1_000_000 + "=",
+        "\x00\u202e= \ud800 1 + 1 = 3",
+    ],
+)
+@pytest.mark.timeout(5)
+def test_hostile_steps_end_soon(step):
+    assert check(step).status in Status
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os')", "1 +", "", "(1", "1)", "x", "1 2", "3 apples", "1 / 0", "2 ^ (1/3)"]
+)
+def test_only_arithmetic_is_evaluated(text):
+    with pytest.raises(NotArithmeticError):
+        evaluate(text)
+
+
+@pytest.mark.parametrize("text", ["9**9**9**9", "(" * 100 + "1" + ")" * 100, "10^9999", "2^512 ^ 2"])
+def test_large_values_are_refused(text):
+    with pytest.raises(TooLargeError):
+        evaluate(text)
+
+
+def expressions():
+    """(text, value) pairs, fully bracketed."""
+    leaves = st.integers(0, 999).map(lambda n: (str(n), Fraction(n)))
+
+    def join(children):
+        return st.tuples(children, st.sampled_from("+-*/"), children).filter(
+            lambda parts: parts[1] != "/" or parts[2][1] != 0
+        )
+
+    def build(parts):
+        (left, a), sign, (right, b) = parts
+        value = {"+": a + b, "-": a - b, "*": a * b}.get(sign)
+        return f"({left} {sign} {right})", a / b if value is None else value
+
+    return st.recursive(leaves, lambda children: join(children).map(build), max_leaves=8)
+
+
+@given(expressions())
+def test_the_calculator_agrees_with_fractions(pair):
+    text, value = pair
+    assert evaluate(text) == value
+
+
+@given(expressions(), st.integers(1, 50))
+def test_a_wrong_value_is_never_confirmed(pair, offset):
+    text, value = pair
+    if value.denominator == 1:
+        stated = value + offset
+        assert check(f"{text} + 0 = {stated}").status is not Status.CORRECT
+        assert check(f"{text} + 0 = {value}").status is Status.CORRECT

@@ -1,0 +1,239 @@
+"""Labels as a function of evidence: truncation, propagation, counts, posterior and quality."""
+
+import random
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelling_simulator import gather, make_chain, perfect, truthful_chain
+from scipy.stats import beta
+
+from distill.config import LabellingSettings
+from distill.errors import DataError
+from distill.labelling import METHODS, RolloutRequest, derive_labels, label_accuracy
+from distill.labelling.evidence import check_events, outcome_event, prefix_id, rollout_events
+from distill.labelling.posterior import jeffreys, wilson
+from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem, StepLabel, StepStatus
+
+CORRECT, INCORRECT, UNDECIDED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNDECIDED
+GOOD, BAD, UNDETERMINED = StepStatus.GOOD, StepStatus.BAD, StepStatus.UNDETERMINED
+
+
+def make_settings(method: str = "binary", **kwargs: object) -> LabellingSettings:
+    return LabellingSettings.model_validate({"method": method, "rollouts": 4, **kwargs})
+
+
+def probe(chain: Chain, step: int, outcomes: str, rule: str = "") -> list[Event]:
+    """Events of one probe; outcomes as "+-?", by default under a rule that planned just these."""
+    found = [{"+": CORRECT, "-": INCORRECT, "?": UNDECIDED}[mark] for mark in outcomes]
+    request = RolloutRequest(step, len(found), rule or f"binary n={len(found)}")
+    return rollout_events(chain, request, found, [1] * len(found), 0, "g")
+
+
+def statuses(chain: Chain, events: list[Event], **kwargs: object) -> str:
+    labels, _ = derive_labels(chain, events, make_settings(**kwargs))
+    return "".join({1: "+", 0: "-", None: "?"}[label.hard] for label in labels)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(sorted(METHODS)),
+    st.integers(1, 40),
+    st.sampled_from([0.0, 0.3, 0.6]),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_less_evidence_never_contradicts_more(
+    method: str, n: int, good_at: float, noisy: bool, seed: int
+) -> None:
+    """Any subset of a search's events gives the same labels or undetermined ones.
+
+    Binary search with any completer and threshold; Math-Shepherd with a completer that is consistent,
+    and threshold 0, because only then does its evidence not contradict itself.
+    """
+    rng = random.Random(seed)
+    good_at = good_at if method == "binary" else 0.0
+    first_error = rng.randrange(-1, n)
+    asked_of = make_settings(method, good_at=good_at)
+    checks = [INCORRECT if i == first_error and rng.random() < 0.3 else UNDECIDED for i in range(n)]
+
+    def complete(request: RolloutRequest) -> list[Outcome]:
+        if noisy and method == "binary":
+            return [rng.choice([UNDECIDED, CORRECT, INCORRECT, INCORRECT]) for _ in range(request.n)]
+        truth = perfect(first_error)(request)
+        return [UNDECIDED if rng.random() < 0.4 else outcome for outcome in truth]
+
+    known = truthful_chain(n, first_error)
+    chain = known if rng.random() < 0.7 else replace(known, outcome=UNDECIDED)
+    events = gather(asked_of, chain, complete, checks).events
+    full, full_error = derive_labels(chain, events, asked_of)
+    for _ in range(8):
+        keep = rng.random()
+        part, part_error = derive_labels(chain, [e for e in events if rng.random() < keep], asked_of)
+        for less, more in zip(part, full):
+            assert less.status in (more.status, UNDETERMINED)
+        assert part_error in (full_error, None)
+
+
+def test_events_in_any_order_give_the_same_labels() -> None:
+    chain = truthful_chain(30, 17)
+    events = gather(make_settings(), chain, perfect(17)).events
+    shuffled = random.Random(0).sample(events, len(events))
+    assert derive_labels(chain, shuffled, make_settings()) == derive_labels(chain, events, make_settings())
+
+
+def test_propagation_between_probes() -> None:
+    chain = make_chain(8, UNDECIDED)
+    assert statuses(chain, [*probe(chain, 2, "++"), *probe(chain, 5, "--")]) == "+++??---"
+    labels, first_error = derive_labels(
+        chain, [*probe(chain, 4, "+-"), *probe(chain, 5, "--")], make_settings()
+    )
+    assert first_error == 5
+    assert [(label.successes, label.failures) for label in labels[3:7]] == [(0, 0), (1, 1), (0, 2), (0, 0)]
+
+
+def test_a_later_success_overrides_earlier_failures() -> None:
+    chain = make_chain(6, UNDECIDED)
+    assert statuses(chain, [*probe(chain, 1, "----"), *probe(chain, 3, "+---")]) == "++++??"
+
+
+def test_success_after_a_refuted_step_is_repair_and_proves_nothing() -> None:
+    chain = make_chain(5, UNDECIDED)
+    checks = [UNDECIDED, UNDECIDED, INCORRECT, UNDECIDED, UNDECIDED]
+    verdicts = [SimpleNamespace(status=c.value, reason="1 + 1 is 2", compared=("3", "2")) for c in checks]
+    events = [*check_events(chain, verdicts), *probe(chain, 3, "++")]
+    assert statuses(chain, events) == "??---"
+    labels, first_error = derive_labels(chain, [*events, *probe(chain, 1, "+")], make_settings())
+    assert first_error == 2
+    assert labels[2].refutation == "1 + 1 is 2"
+    assert statuses(chain, events, step_checks=False) == "++++?"
+
+
+def test_a_right_answer_does_not_save_a_refuted_step() -> None:
+    chain = make_chain(3, CORRECT)
+    refutation = Event("chain", "", 1, EventKind.STEP_CHECK, INCORRECT)
+    assert statuses(chain, [refutation]) == "+--"
+
+
+def test_a_confirmed_step_is_not_thereby_good() -> None:
+    chain = make_chain(2, UNDECIDED)
+    assert statuses(chain, [Event("chain", "", 0, EventKind.STEP_CHECK, CORRECT)]) == "??"
+
+
+def test_the_last_step_of_a_wrong_chain_is_bad_whatever_is_said() -> None:
+    chain = make_chain(3, INCORRECT)
+    assert statuses(chain, []) == "??-"
+    assert statuses(chain, probe(chain, 2, "++++")) == "??-"
+    assert statuses(make_chain(1, INCORRECT), []) == "-"
+
+
+def test_own_outcome_counts_once_and_only_if_asked() -> None:
+    chain = make_chain(2, CORRECT)
+    assert statuses(chain, [outcome_event(chain)]) == "++"
+    assert statuses(chain, [outcome_event(chain)], count_outcome=False) == "??"
+    labels, _ = derive_labels(chain, [outcome_event(chain), *probe(chain, 0, "?-")], make_settings())
+    assert (labels[0].successes, labels[0].failures, labels[0].undecided) == (1, 1, 1)
+
+
+def test_an_interrupted_probe_is_not_yet_bad() -> None:
+    chain = make_chain(2, UNDECIDED)
+    assert statuses(chain, probe(chain, 0, "---", rule="binary n=4")) == "??"
+    assert statuses(chain, probe(chain, 0, "---?", rule="binary n=4")) == "--"
+    assert statuses(chain, probe(chain, 0, "+", rule="binary n=4")) == "+?"
+    assert statuses(chain, probe(chain, 0, "+", rule="binary n=4"), good_at=0.5) == "??"
+
+
+def test_rollouts_of_the_bare_problem_say_nothing_of_steps() -> None:
+    chain = make_chain(2, UNDECIDED)
+    assert statuses(chain, probe(chain, -1, "--")) == "??"
+
+
+@pytest.mark.parametrize("event", [("other", 0), ("chain", 3), ("chain", -2)])
+def test_foreign_events_are_refused(event: tuple[str, int]) -> None:
+    with pytest.raises(DataError, match="group events by chain id"):
+        derive_labels(
+            make_chain(3, UNDECIDED),
+            [Event(event[0], "", event[1], EventKind.ROLLOUT, CORRECT)],
+            make_settings(),
+        )
+
+
+def test_labels_carry_the_jeffreys_posterior_of_their_own_trials() -> None:
+    chain = make_chain(2, UNDECIDED)
+    (probed, implied), _ = derive_labels(chain, probe(chain, 0, "+++--?"), make_settings())
+    assert probed.soft == pytest.approx(3.5 / 6)
+    assert (probed.low, probed.high) == pytest.approx(tuple(beta.ppf([0.025, 0.975], 3.5, 2.5)))
+    assert (implied.soft, implied.low, implied.high) == (0.5, 0.0, 1.0)
+
+
+def test_posterior_and_wilson_match_known_values() -> None:
+    assert (jeffreys(0, 8).low, jeffreys(8, 0).high) == (0.0, 1.0)
+    assert jeffreys(0, 8).high == pytest.approx(beta.ppf(0.975, 0.5, 8.5))
+    # Newcombe (1998), table I: 81 of 263, Wilson without continuity correction.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(0, 0) == (0.0, 1.0)
+    for call in (lambda: jeffreys(-1, 0), lambda: wilson(3, 2)):
+        with pytest.raises(ValueError, match="expected"):
+            call()
+
+
+def test_evidence_builders() -> None:
+    chain = replace(make_chain(2, INCORRECT), outcome_reason="7 is not 8")
+    assert outcome_event(chain).detail == "7 is not 8"
+    assert outcome_event(chain).step == 1
+    assert check_events(chain, []) == []
+    first, second = probe(chain, 0, "+?")
+    assert (first.prefix_id, second.outcome) == (prefix_id("problem", ["step 0"]), UNDECIDED)
+    assert first.stopping_rule == "binary n=2"
+    assert prefix_id("problem", ["a", "b"]) != prefix_id("problem", ["ab"])
+    unexplained = [SimpleNamespace(status="incorrect", reason="", compared=("3", "2"))] * 2
+    assert check_events(chain, unexplained)[1].detail == "3 against 2"
+    with pytest.raises(DataError, match="expected one verdict a step"):
+        check_events(chain, [SimpleNamespace(status="correct", reason="", compared=None)])
+    with pytest.raises(DataError, match="2 outcomes, 1 token counts"):
+        rollout_events(chain, RolloutRequest(0, 2, ""), [CORRECT, CORRECT], [1], 0, "g")
+    with pytest.raises(DataError, match="found step 2"):
+        rollout_events(chain, RolloutRequest(2, 1, ""), [CORRECT], [1], 0, "g")
+
+
+def labelled(name: str, marks: str, first_error: int | None) -> LabelledChain:
+    kinds = {"+": GOOD, "-": BAD, "?": UNDETERMINED}
+    chain = replace(make_chain(len(marks), UNDECIDED), id=name)
+    return LabelledChain(
+        Problem("p", "q", "r"), chain, tuple(StepLabel(kinds[m]) for m in marks), first_error, "binary"
+    )
+
+
+def test_label_accuracy_counts_undetermined_apart() -> None:
+    rows = [
+        labelled("exact", "+--", 1),
+        labelled("late", "++-", 2),
+        labelled("right", "+++", -1),
+        labelled("open", "+?-", None),
+        labelled("unknown", "+++", -1),
+    ]
+    found = label_accuracy(rows, {"exact": 1, "late": 1, "right": -1, "open": 1})
+    assert (found["chains"], found["without_truth"]) == (4, 1)
+    assert (found["first_error"]["hits"], found["first_error"]["n"]) == (2, 3)
+    assert (found["first_error_wrong"]["hits"], found["first_error_wrong"]["n"]) == (1, 2)
+    assert (found["first_error_right"]["hits"], found["first_error_right"]["n"]) == (1, 1)
+    assert found["first_error_accuracy"] == found["first_error"]["value"] == pytest.approx(2 / 3)
+    assert found["coverage"]["value"] == 0.75
+    assert found["coverage_wrong"]["value"] == pytest.approx(2 / 3)
+    assert found["step_precision"]["value"] == 1.0
+    assert (found["step_recall"]["hits"], found["step_recall"]["n"]) == (4, 5)
+    assert (found["step_coverage"]["hits"], found["step_coverage"]["n"]) == (11, 12)
+    assert found["first_error"]["low"] < 2 / 3 < found["first_error"]["high"]
+
+
+def test_label_accuracy_of_nothing_is_none_not_zero() -> None:
+    assert label_accuracy([], {})["first_error"] == {
+        "value": None,
+        "low": 0.0,
+        "high": 1.0,
+        "hits": 0,
+        "n": 0,
+    }

@@ -1,0 +1,112 @@
+"""ProcessBench's F1, the fits that aim at it, and the bootstrap around it."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from distill.first_error import first_error_f1, predict_first_error
+from distill.verifier.calibrate import (
+    Calibration,
+    calibrate,
+    f1_at,
+    fit_temperature,
+    fit_threshold,
+    negative_log_likelihood,
+    sigmoid,
+)
+from distill.verifier.data import Example
+from distill.verifier.drift import HeldoutChain, f1_difference, f1_estimate
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "expected"),
+    [([0.9, 0.8], 0.5, -1), ([0.9, 0.2, 0.1], 0.5, 1), ([], 0.5, -1), ([0.5], 0.5, -1), ([0.4999], 0.5, 0)],
+)
+def test_the_first_step_below_the_threshold_is_the_first_error(scores, threshold, expected):
+    assert predict_first_error(scores, threshold) == expected
+
+
+def test_f1_is_the_harmonic_mean_of_the_two_accuracies():
+    found = first_error_f1([2, 1, -1, -1, 0], [2, 2, -1, -1, -1])
+    assert (found.n_erroneous, found.n_correct) == (2, 3)
+    assert found.accuracy_erroneous == pytest.approx(1 / 2)
+    assert found.accuracy_correct == pytest.approx(2 / 3)
+    assert found.f1 == pytest.approx(2 * (1 / 2) * (2 / 3) / (1 / 2 + 2 / 3))
+
+
+def test_an_error_found_at_the_wrong_step_does_not_count():
+    assert first_error_f1([0, 0], [1, 1]).accuracy_erroneous == 0.0
+
+
+def test_f1_of_a_one_sided_or_empty_sample_is_zero_not_an_exception():
+    assert first_error_f1([-1, -1], [-1, -1]).f1 == 0.0
+    assert first_error_f1([], []).f1 == 0.0
+
+
+def test_f1_refuses_unequal_lengths():
+    with pytest.raises(ValueError, match="2 predictions for 1"):
+        first_error_f1([1, 2], [1])
+
+
+def test_temperature_recovers_the_one_that_made_the_labels():
+    rng = np.random.default_rng(0)
+    margins = rng.normal(0, 4, 20_000)
+    labels = (rng.random(20_000) < sigmoid(margins / 2.5)).astype(int)
+    found = fit_temperature(margins, labels)
+    assert found == pytest.approx(2.5, rel=0.08)
+    better = negative_log_likelihood(margins, labels, found)
+    assert better < negative_log_likelihood(margins, labels)
+
+
+def test_temperature_of_one_kind_of_label_is_one():
+    assert fit_temperature([3.0, 2.0], [1, 1]) == 1.0
+    assert fit_temperature([3.0, 2.0], [1, -100]) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_threshold_is_as_good_as_trying_every_one(seed):
+    rng = np.random.default_rng(seed)
+    scores = [rng.random(rng.integers(1, 6)).tolist() for _ in range(60)]
+    truth = [int(rng.integers(-1, len(chain))) for chain in scores]
+    found = f1_at(scores, truth, fit_threshold(scores, truth)).f1
+    values = sorted({x for chain in scores for x in chain} | {0.0, 1.0})
+    every = [(a + b) / 2 for a, b in itertools.pairwise(values)]
+    assert found == pytest.approx(max(f1_at(scores, truth, t).f1 for t in every))
+
+
+def test_threshold_leaves_out_chains_without_a_known_first_error():
+    assert fit_threshold([[0.2, 0.9]], [None]) == 0.5
+    assert 0.3 < fit_threshold([[0.9, 0.3], [0.8, 0.7], [0.01]], [1, -1, None]) < 0.7
+
+
+def test_calibration_of_validation_chains():
+    margins = [[8.0, 6.0], [7.0, -9.0, 5.0], [6.0, -5.0]]
+    validation = [
+        Example("q", ("a", "b"), (1, 1)),
+        Example("q", ("a", "b", "c"), (1, 0, -100)),
+        Example("q", ("a", "b"), (1, -100)),
+    ]
+    fit = calibrate(margins, validation)
+    assert fit.f1.f1 == 1.0
+    assert (fit.steps, fit.chains) == (5, 2)
+    assert fit.nll_after <= fit.nll_before
+    assert fit.calibration.probabilities([float("-inf"), 0.0]) == [0.0, 0.5]
+
+
+def test_probabilities_do_not_overflow():
+    assert Calibration(0.1).probabilities([1e6, -1e6]) == [1.0, 0.0]
+
+
+def test_bootstrap_is_paired_and_brackets_the_figure():
+    rng = np.random.default_rng(1)
+    truth = [int(x) for x in rng.integers(-1, 3, 200)]
+    heldout = [HeldoutChain("q", ("s",) * 3, t, group=str(i // 4)) for i, t in enumerate(truth)]
+    guess = [t if rng.random() < 0.8 else -1 for t in truth]
+    estimate = f1_estimate(guess, heldout, 500, seed=3)
+    assert estimate is not None
+    assert estimate.low < estimate.value < estimate.high
+    same = f1_difference(guess, guess, heldout, 500, seed=3)
+    assert same is not None
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    assert f1_estimate([0], [HeldoutChain("q", ("s",))], 10, 0) is None
