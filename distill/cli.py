@@ -22,7 +22,8 @@ app = typer.Typer(
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe.")]
 OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Overrides such as labelling.rollouts=16.", metavar="[KEY=VALUE]...")
+    list[str] | None,
+    typer.Argument(help="Overrides such as labelling.rollouts=16.", metavar="[KEY=VALUE]..."),
 ]
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     try:
         app()
     except DistillError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False)
+        Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         Console(stderr=True).print("\nstopped. What is finished is kept: give the same command to go on.")

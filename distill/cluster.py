@@ -198,7 +198,6 @@ def _result(reference: Any) -> Any:
         ) from error
 
 
-
 def probe() -> str:
     """Start Ray on this machine, run one task, stop: what `distill doctor` tells of it."""
     with Cluster(ClusterSettings()) as cluster:

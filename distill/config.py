@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Settings(BaseModel):
     """Strict, frozen settings: an unknown key is a fault, never a silent default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -28,7 +30,10 @@ class ProblemSettings(Settings):
     """The file, or the hub dataset's name (needed for `file` and `hub`)."""
     split: str = "train"
     """Split of a hub dataset."""
-    columns: dict[Literal["question", "reference", "id"], str] = {"question": "question", "reference": "answer"}
+    columns: dict[Literal["question", "reference", "id"], str] = {
+        "question": "question",
+        "reference": "answer",
+    }
     """Which column of the data holds what."""
     domain: str = "math"
     """Domain of problems from a file or hub; chooses the answer checker."""
@@ -89,7 +94,7 @@ class ChainSettings(Settings):
     segment: Literal["newline", "blank_line"] = "newline"
     """What separates steps."""
     path: str | None = None
-    """A JSONL file of chains (`question`, `steps`, optional `reference`) to label instead of the teacher's own."""
+    """A JSONL file of chains (`question`, `steps`, optional `reference`) to label, not the teacher's own."""
 
 
 class LabellingSettings(Settings):
@@ -116,7 +121,7 @@ class DatasetSettings(Settings):
     validation_fraction: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.15
     """Share of the problems (never of chains) kept for early stopping, threshold and calibration."""
     near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Chains of one problem whose 3-gram Jaccard similarity is at least this are dropped; 1: exact repeats."""
+    """Chains of a problem with at least this 3-gram Jaccard similarity are dropped; 1: exact repeats."""
     decontaminate: list[str] = []
     """Files of evaluation problems (JSONL with `question` or `problem`) that must not be trained on."""
     ngram: PositiveInt = 13

@@ -4,6 +4,7 @@ Everything that is wrong with a recipe is told at once, each fault with its file
 that brought it) and with what was probably meant.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -81,6 +82,18 @@ def _quoted(value: Any) -> Any:
         return [_quoted(entry) for entry in value]
     odd = isinstance(value, str) and not value.isprintable()
     return DoubleQuotedScalarString(value) if odd else value
+
+
+def file_digest(paths: str | Sequence[str]) -> list[str]:
+    """SHA-256 of each file's content (the name itself for what is no local file, such as a hub dataset),
+    so that an edited file counts as a changed setting."""
+    names = [paths] if isinstance(paths, str) else list(paths)
+    return [_digest(Path(name)) if Path(name).is_file() else name for name in names]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(

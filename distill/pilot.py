@@ -58,7 +58,9 @@ def money(price: PriceSettings, figures: dict[str, float]) -> float:
 
 
 def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
-    table = Table(title=f"pilot of {recipe.name}: {sample} problems tried, {recipe.problems.count:,} asked for")
+    table = Table(
+        title=f"pilot of {recipe.name}: {sample} problems tried, {recipe.problems.count:,} asked for"
+    )
     table.add_column("what")
     table.add_column("figure", justify="right")
     rows: list[tuple[str, Any]] = [

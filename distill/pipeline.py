@@ -14,7 +14,7 @@ from typing import Any
 
 from distill.artifacts import RunFolder
 from distill.config import Recipe
-from distill.loading import stage_fingerprint
+from distill.loading import file_digest, stage_fingerprint
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
@@ -35,7 +35,12 @@ STAGES = (
     Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout")),
     Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
     Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
-    Stage("heldout_chains", teacher.write_heldout_chains, ("heldout_problems",), ("teacher", "chains -per_problem")),
+    Stage(
+        "heldout_chains",
+        teacher.write_heldout_chains,
+        ("heldout_problems",),
+        ("teacher", "chains -per_problem"),
+    ),
     Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", "labelling -good_at")),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
     Stage("dataset", dataset.build, ("labels",), ("dataset",)),
@@ -44,6 +49,9 @@ STAGES = (
     Stage("evaluation", evaluation.evaluate, ("export", "labels"), ("evaluation",)),
     Stage("report", evaluation.report, ("evaluation",), ()),
 )
+
+PLACEMENT = ("replicas", "gpus", "cpus", "threads", "shards")
+FILES = ("path", "decontaminate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,8 @@ def run_stage(run: Run, stage: Stage) -> None:
         return
     started = time.monotonic()
     stats = stage.run(run)
-    run.folder.commit_stage(stage.name, fingerprint, stats | {"seconds": time.monotonic() - started})
+    measured = {"seconds": time.monotonic() - started, "peak_rss_gib": run.memory.peak_gib}
+    run.folder.commit_stage(stage.name, fingerprint, stats | measured)
 
 
 def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
@@ -108,7 +117,12 @@ def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
 
 
 def _settings(recipe: Recipe, entry: str) -> Any:
-    """The recipe's part named by `entry`, without the fields after a minus ("problems -heldout")."""
+    """The recipe's part named by `entry`, without the fields after a minus ("problems -heldout") and
+    without those that say where an engine runs, not what it answers."""
     name, *without = entry.split(" -")
     value = recipe.model_dump(mode="json")[name]
-    return {k: v for k, v in value.items() if k not in without} if without else value
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in value.items() if k not in (*without, *PLACEMENT)}
+    files = {k: file_digest(v) for k, v in kept.items() if k in FILES and v}
+    return kept | {"files": files} if files else kept

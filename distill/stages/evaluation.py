@@ -2,8 +2,10 @@
 
 import json
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from distill.artifacts import write_bytes
 from distill.config import Recipe
 from distill.evaluation import evaluate as evaluate_scored
 from distill.first_error import predict_first_error
@@ -17,7 +19,17 @@ DEFAULT_SCORER = "hybrid"
 BASELINES = ("step_logprob", "checker", "checker_logprob")
 TEACHER_STAGES = {"chains": "chains", "evidence": "rollouts", "heldout_chains": "heldout_chains"}
 SHOWN_CHAINS = 120
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", "sympy", "math-verify", "vllm")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "ray",
+    "sympy",
+    "math-verify",
+    "vllm",
+)
 
 
 def evaluate(run: Run) -> dict[str, Any]:
@@ -36,10 +48,10 @@ def report(run: Run) -> dict[str, Any]:
     """`summary.json` and `report.html` in the run folder."""
     summary = summarise(run)
     path = run.folder.path
-    (path / "recipe.yaml").write_text(dump_recipe(run.recipe), encoding="utf-8")
+    write_bytes(path / "recipe.yaml", dump_recipe(run.recipe).encode())
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False, default=str)
-    (path / "summary.json").write_text(text + "\n", encoding="utf-8")
-    (path / "report.html").write_text(render_report(summary, _shown_chains(run)), encoding="utf-8")
+    write_bytes(path / "summary.json", (text + "\n").encode())
+    write_bytes(path / "report.html", render_report(summary, _shown_chains(run)).encode())
     return {"in": 1, "out": 1}
 
 
@@ -57,7 +69,9 @@ def summarise(run: Run) -> dict[str, Any]:
         "versions": {name: found for name in LIBRARIES if (found := _version(name))},
         "hardware": hardware(),
         "wall_seconds": run.wall_seconds(),
-        "peak_rss_gib": run.memory.peak_gib,
+        "peak_rss_gib": max(
+            [run.memory.peak_gib, *(entry.get("peak_rss_gib", 0.0) for entry in stats.values())]
+        ),
         "teacher_tokens": sum(use.values()),
         "teacher_token_use": use,
         "stages": [_stage_row(name, entry) for name, entry in stats.items()],
@@ -89,19 +103,23 @@ def _recipe(run: Run) -> dict[str, Any]:
 
 def _verifier_figures(scorers: dict[str, Any]) -> dict[str, Any]:
     names = {"f1_4bit": "verifier_4bit", "f1_full": "verifier_full"}
-    found = {key: scorers[name]["f1"]["value"] for key, name in names.items() if name in scorers}
+    found = {
+        key: scorers[name]["f1"]["value"] for key, name in names.items() if "f1" in scorers.get(name, {})
+    }
     return found | {"evaluation": scorers.get("verifier_4bit", {})}
 
 
 def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
     """One scorer's figures with `f1` as a plain number and its interval beside it."""
-    if not scorer:
-        return {}
+    if not scorer or "f1" not in scorer:  # no exact truth, or held-out chains of one kind only
+        return scorer or {}
     return scorer | {"f1": scorer["f1"]["value"], "f1_interval": [scorer["f1"]["low"], scorer["f1"]["high"]]}
 
 
 def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
-    row = {key: stats[key] for key in ("seconds", "in", "out", "outcomes", "shards", "retries") if key in stats}
+    row = {
+        key: stats[key] for key in ("seconds", "in", "out", "outcomes", "shards", "retries") if key in stats
+    }
     tokens = {"tokens": stats["generated_tokens"]} if "generated_tokens" in stats else {}
     return {"name": name, **row, **tokens}
 
@@ -164,7 +182,7 @@ def hardware() -> dict[str, Any]:
 
 def _cpu_name() -> str:
     try:
-        lines = open("/proc/cpuinfo", encoding="utf-8").read().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
@@ -175,4 +193,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-

@@ -10,7 +10,9 @@ from distill.stages.worker import ShardTask, ShardWorker
 
 def write_chains(run: Run) -> dict[str, Any]:
     """`chains.per_problem` solutions of every problem."""
-    return _spread(run, "chains", "write_chains", run.recipe.teacher, ("problems",), run.recipe.chains.per_problem)
+    return _spread(
+        run, "chains", "write_chains", run.recipe.teacher, ("problems",), run.recipe.chains.per_problem
+    )
 
 
 def write_heldout_chains(run: Run) -> dict[str, Any]:

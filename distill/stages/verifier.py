@@ -8,8 +8,8 @@ from typing import Any
 
 from distill.cluster import Reporter, Resources
 from distill.config import Recipe
-from distill.records import Chain, LabelledChain, Problem, ScoredChain
 from distill.dataset import BuiltDataset
+from distill.records import Chain, LabelledChain, Problem, ScoredChain
 from distill.stages.dataset import read_dataset
 from distill.stages.run import Run
 from generators.truth import exact_first_error

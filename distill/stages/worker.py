@@ -8,7 +8,7 @@ and only its statistics are returned.
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import checkers
@@ -91,7 +91,7 @@ class ShardWorker:
         return completion
 
     def _prompt(self, problem: Problem) -> tuple[int, ...]:
-        return self._engine.encode(self._recipe.teacher.prompt.format(question=problem.question))
+        return self._engine.encode(self._recipe.teacher.prompt.replace("{question}", problem.question))
 
     def _draft_chain(self, problem: Problem, completion: Completion, i: int) -> Chain:
         sample = completion.samples[i]
@@ -134,9 +134,7 @@ class ShardWorker:
         """All policies in lock step: one round is every policy's pending requests at once."""
         live: list[tuple[Chain, Policy, list[RolloutRequest]]] = []
         for chain, verdicts in zip(chains, checks, strict=True):
-            policy = make_policy(
-                self._recipe.labelling, chain, [Outcome(v.status.value) for v in verdicts]
-            )
+            policy = make_policy(self._recipe.labelling, chain, [Outcome(v.status.value) for v in verdicts])
             live.append((chain, policy, next(policy, [])))
         events: list[Event] = []
         usage = Usage()
@@ -212,14 +210,10 @@ def _outcome(sample: Sample, verdict: checkers.Verdict) -> Outcome:
 
 
 def _with_outcome(chain: Chain, verdict: checkers.Verdict) -> Chain:
-    from dataclasses import replace
-
     if chain.finish_reason != "stop":
         return replace(chain, outcome=Outcome.UNDECIDED, outcome_reason=f"finish: {chain.finish_reason}")
     answer = verdict.compared[0] if verdict.compared else ""
-    return replace(
-        chain, outcome=Outcome(verdict.status.value), outcome_reason=verdict.reason, answer=answer
-    )
+    return replace(chain, outcome=Outcome(verdict.status.value), outcome_reason=verdict.reason, answer=answer)
 
 
 def _chain_stats(chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:
