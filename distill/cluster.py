@@ -105,7 +105,8 @@ class Cluster:
         workers = self._workers_for(worker, worker_args, replicas, resources)
         ray.get(self._board.clear.remote())
         reporter = _BoardReporter(self._board)
-        queue, idle, running = list(shards), list(workers), {}
+        queue, idle = list(shards), list(workers)
+        running: dict[Any, Any] = {}
         while queue or running:
             while queue and idle:
                 engine = idle.pop()
@@ -152,7 +153,7 @@ class Cluster:
         key = (worker, args, replicas)
         if key != self._worker_key:
             self.release_workers()
-            remote = ray.remote(
+            remote: Any = ray.remote(
                 num_cpus=resources.cpus,
                 num_gpus=resources.gpus,
                 max_restarts=resources.retries,
@@ -187,10 +188,9 @@ def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, DistillError):
-            raise cause from None
-        raise
+        if isinstance(error.cause, DistillError):
+            raise error.cause from None
+        raise error.cause from error  # a full disk is told by its errno, which the wrapping hides
     except RayError as error:
         raise GeneratorError(
             f"A worker died more often than `cluster.retries` allows ({type(error).__name__}: {error}). "

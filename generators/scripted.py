@@ -5,6 +5,7 @@ character. `settings.model` names the script and its options:
 
     scripted:solver                      adds the numbers of the question, step by step
     scripted:solver?slip=0.3             with probability 0.3 a step is off, and the rest follows from it
+    scripted:world?slip=0.1&seed=0       solves the exact world's problems of a recipe with that seed
     scripted:solver?fail_at=3,7          calls 3 and 7 (from 1) raise GeneratorError
     scripted:empty?delay=0.01            every call first waits 0.01 s
     scripted:empty|whitespace|long|invalid-utf8|error|hang
@@ -17,24 +18,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from distill.config import GeneratorSettings
+from distill.config import GeneratorSettings, ProblemSettings
 from distill.errors import GeneratorError
 from distill.records import Usage, derived_seed
 from generators.base import Completion, Sample
+from generators.sources import load_problems
+from generators.world import judge, solve
 
 Script = Callable[[str, random.Random], str | bytes]
 """From the text of a prefix and a seeded source of randomness to one continuation."""
 
 LONG_ANSWER_TOKENS = 10_000
+WORLD_PROBLEMS = 64
 _NUMBER = re.compile(r"\d+")
 _STEP = re.compile(r"^-?\d+ \+ \d+ = (-?\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may follow the script's name: `?slip=0.3&fail_at=3,7&delay=0.01`."""
+    """What may follow the script's name: `?slip=0.3&fail_at=3,7&delay=0.01&seed=0`."""
 
     slip: float = 0.0
+    seed: int = 0
     fail_at: frozenset[int] = frozenset()
     delay: float = 0.0
 
@@ -63,6 +68,35 @@ def solver(slip: float = 0.0) -> Script:
     return continue_sum
 
 
+def world(slip: float = 0.0, seed: int = 0) -> Script:
+    """Solves the first WORLD_PROBLEMS problems of either part of a recipe of this `seed`, each step wrong
+    with probability `slip`. A prefix that holds steps is judged, and continued to the right answer if it
+    is right (but for another slip), to a wrong one if not: exact Monte-Carlo labels are known.
+
+    Raises:
+        GeneratorError: a question of another seed, or beyond that number.
+    """
+    settings = ProblemSettings(count=WORLD_PROBLEMS, heldout=WORLD_PROBLEMS)
+    found = [*load_problems(settings, seed, "label"), *load_problems(settings, seed, "heldout")]
+    problems = {problem.question: problem for problem in found}
+
+    def solve_or_end(prefix: str, rng: random.Random) -> str:
+        question, _, written = prefix.partition("\n")
+        if question not in problems:
+            raise GeneratorError(
+                f"expected a problem of the exact world with seed {seed}, found {question!r}"
+            )
+        if "Answer:" in written:
+            return ""
+        if not written:
+            return "".join(f"{step}\n" for step in solve(problems[question], rng, slips=slip).steps)
+        wrong = judge(problems[question], written.splitlines()).first_error >= 0 or rng.random() < slip
+        reference = problems[question].reference
+        return f"Answer: {'1' + reference if wrong else reference}\n"
+
+    return solve_or_end
+
+
 def from_answers(answers: Mapping[str, Sequence[str]]) -> Script:
     """Draws one of the answers listed for the exact text of the prefix; an unlisted prefix is an error."""
 
@@ -85,6 +119,7 @@ def _refuse(prefix: str, rng: random.Random) -> str:
 
 SCRIPTS: dict[str, Callable[[Options], Script]] = {
     "solver": lambda options: solver(options.slip),
+    "world": lambda options: world(options.slip, options.seed),
     "empty": lambda options: lambda prefix, rng: "",
     "whitespace": lambda options: lambda prefix, rng: rng.choice((" ", "\n", " \n\t\n", "\n\n\n")),
     "long": lambda options: _long,
@@ -110,6 +145,7 @@ def parse_model(model: str) -> tuple[str, Options]:
         )
     readers: dict[str, Callable[[str], object]] = {
         "slip": float,
+        "seed": int,
         "delay": float,
         "fail_at": lambda value: frozenset(int(call) for call in value.split(",")),
     }
@@ -117,7 +153,8 @@ def parse_model(model: str) -> tuple[str, Options]:
         values = {key: readers[key](value) for key, value in parse_qsl(query, keep_blank_values=True)}
     except (KeyError, ValueError) as error:
         raise GeneratorError(
-            f"expected options slip=P, delay=SECONDS or fail_at=CALL,CALL, found '{query}' in '{model}'"
+            "expected options slip=P, delay=SECONDS, seed=N or fail_at=CALL,CALL, "
+            f"found '{query}' in '{model}'"
         ) from error
     return name, Options(**values)  # type: ignore[arg-type]
 

@@ -106,7 +106,8 @@ def _verifier_figures(scorers: dict[str, Any]) -> dict[str, Any]:
     found = {
         key: scorers[name]["f1"]["value"] for key, name in names.items() if "f1" in scorers.get(name, {})
     }
-    return found | {"evaluation": scorers.get("verifier_4bit", {})}
+    shipped = scorers.get("verifier_4bit", {})
+    return found | {key: shipped[key] for key in ("auroc", "brier", "ece") if key in shipped}
 
 
 def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
-    row = {
+    row: dict[str, Any] = {
         key: stats[key] for key in ("seconds", "in", "out", "outcomes", "shards", "retries") if key in stats
     }
     tokens = {"tokens": stats["generated_tokens"]} if "generated_tokens" in stats else {}

@@ -58,9 +58,15 @@ class Run:
 
     def write_shards(self, stage: str, records: Sequence[Any], size: int) -> None:
         """Write `records` as shards of `size` (for a stage that runs in the driver)."""
-        for index, start in enumerate(range(0, len(records), size)):
-            part = list(records[start : start + size])
-            self.folder.commit_shard(stage, index, part, {"out": len(part)}, self.fingerprints[stage])
+        self.commit_shards(stage, [records[start : start + size] for start in range(0, len(records), size)])
+
+    def commit_shards(self, stage: str, parts: Sequence[Sequence[Any]]) -> None:
+        """Write every part as one shard; those that an earlier command finished stay as they are."""
+        fingerprint = self.fingerprints[stage]
+        finished = self.folder.finished_shards(stage, fingerprint)
+        for index, part in enumerate(parts):
+            if index not in finished:
+                self.folder.commit_shard(stage, index, part, {"out": len(part)}, fingerprint)
 
 
 def engine_resources(settings: GeneratorSettings, recipe: Recipe) -> Resources:

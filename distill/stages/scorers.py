@@ -53,7 +53,7 @@ def export_and_score(
         quantised,
         full,
         known,
-        [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in heldout],
+        _measured_on(heldout, validation),
         recipe.verifier,
         folder,
         provenance,
@@ -78,6 +78,13 @@ def export_and_score(
     return scorers.attach(heldout), scorers.thresholds, _figures(shipped)
 
 
+def _measured_on(heldout: list[ScoredChain], validation: list[LabelledChain]) -> list[HeldoutChain]:
+    """Chains to measure the export's drift on: validation chains where no problem is held out."""
+    if heldout:
+        return [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in heldout]
+    return [HeldoutChain(r.problem.question, r.chain.steps, None, r.problem.id) for r in validation]
+
+
 class _Scorers:
     """Scores of all chains, validation first, held-out after; thresholds come from the former."""
 
@@ -88,7 +95,8 @@ class _Scorers:
 
     def add_probability(self, name: str, measured: Any) -> None:
         """A verifier's own calibrated scores and threshold."""
-        self.all[name] = measured.validation_scores + measured.scores
+        heldout = len(self.statuses) - len(self.labels)
+        self.all[name] = measured.validation_scores + measured.scores[:heldout]
         self.thresholds[name] = measured.fit.calibration.threshold
 
     def add_fitted(self, name: str, scores: Scores, signal: Any, checks: bool) -> Any:

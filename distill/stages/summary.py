@@ -32,7 +32,7 @@ def _scorers(summary: dict[str, Any]) -> Table:
             table.add_row(
                 name,
                 _percent(f1.get("value")),
-                f"{_percent(f1.get('low'))} to {_percent(f1.get('high'))}",
+                f"{_percent(f1.get('low'))} to {_percent(f1.get('high'))}" if f1 else "",
                 _number(found[name].get("auroc")),
                 _number(found[name].get("ece")),
             )

@@ -69,8 +69,8 @@ def _spread(
 
 
 def add_stats(stats: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals over shards; outcomes are added up key by key."""
-    total: Counter[str] = Counter()
+    """Totals over shards (zeros without any); outcomes are added up key by key."""
+    total: Counter[str] = Counter(dict.fromkeys(("in", "out", "generated_tokens", "prompt_tokens"), 0))
     outcomes: Counter[str] = Counter()
     for entry in stats:
         outcomes.update(entry.get("outcomes", {}))

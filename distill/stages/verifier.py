@@ -9,6 +9,7 @@ from typing import Any
 from distill.cluster import Reporter, Resources
 from distill.config import Recipe
 from distill.dataset import BuiltDataset
+from distill.errors import DataError
 from distill.records import Chain, LabelledChain, Problem, ScoredChain
 from distill.stages.dataset import read_dataset
 from distill.stages.run import Run
@@ -18,6 +19,7 @@ from generators.truth import exact_first_error
 def train(run: Run) -> dict[str, Any]:
     """QLoRA training, and the full-precision one on the same labels when the recipe compares."""
     built = read_dataset(run)
+    _require_both_kinds(built)
     precisions = (("nf4", True), ("full", False))[: 1 + run.recipe.verifier.compare_full_precision]
     with run.folder.stage_folder("verifier", run.fingerprints["verifier"], resume=True) as work:
         results = [_train_one(run, built, quantise, work / name) for name, quantise in precisions]
@@ -32,6 +34,20 @@ def train(run: Run) -> dict[str, Any]:
         "validation_f1": [result.best_f1 for result in results],
         "trainable_parameters": results[0].trainable_parameters,
     }
+
+
+def _require_both_kinds(built: BuiltDataset) -> None:
+    """Raises DataError before hours of training where nothing could be fitted on the validation part."""
+    kinds = {str(label.status) for row in built.validation for label in row.labels if label.hard is not None}
+    if kinds != {"good", "bad"}:
+        found = f"only {kinds.pop()}" if kinds else "no labelled"
+        raise DataError(
+            f"expected good and bad steps in the validation part, to fit thresholds on, found {found} steps "
+            f"in its {len(built.validation):,} chains (training part: {len(built.train):,}). Label more "
+            "problems (problems.count), write more chains (chains.per_problem), raise "
+            "dataset.validation_fraction, or choose a teacher that is right more, or less, often. "
+            "The dataset is written; `distill inspect` shows the labels."
+        )
 
 
 def _train_one(run: Run, built: BuiltDataset, quantise: bool, folder: Path) -> Any:

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import checkers
@@ -46,10 +47,15 @@ class ShardWorker:
     """Owns one engine and one checker pool for as long as it lives."""
 
     def __init__(self, recipe: Recipe, settings: GeneratorSettings, run_folder: str) -> None:
-        self._recipe = recipe
-        self._engine: Generator = load_generator(settings)
+        self._recipe, self._settings = recipe, settings
         self._folder = RunFolder.writer(run_folder)
         self._pool = checkers.Pool(workers=1, deadline_seconds=recipe.labelling.checker_deadline_seconds)
+
+    @cached_property
+    def _engine(self) -> Generator:
+        """Loaded at first use, not in the constructor: Ray keeps only the text of what that raises, and a
+        wrong model name shall end in its own message."""
+        return load_generator(self._settings)
 
     async def write_chains(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Sample `task.per_problem` chains for each problem of the shard, check and write them."""
@@ -222,6 +228,7 @@ def _chain_stats(chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:
         "out": len(chains),
         "outcomes": dict(Counter(str(chain.outcome) for chain in chains)),
         "empty": sum(not chain.steps for chain in chains),
+        "cut_off": sum(chain.finish_reason == "length" for chain in chains),
         **_usage_stats(usage),
     }
 

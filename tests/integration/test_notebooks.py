@@ -1,0 +1,50 @@
+"""Every notebook runs from top to bottom, as a newcomer would run it, and shows what it promises."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from generators.weights import builtin_names
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+LONGEST_SECONDS = 60.0
+pytestmark = pytest.mark.timeout(280)
+
+
+def executed(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The notebook with its outputs, run where it lies."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    notebook = nbformat.read(FOLDER / name, as_version=4)
+    nbformat.validate(notebook)
+    client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(FOLDER)}})
+    return client.execute()
+
+
+def outputs(notebook: Any, kind: str) -> list[Any]:
+    """All outputs of a MIME type."""
+    found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output["data"][kind] for output in found if kind in output.get("data", {})]
+
+
+def printed(notebook: Any) -> str:
+    found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output["text"] for output in found if output["output_type"] == "stream")
+
+
+@pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
+def test_quickstart_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    notebook = executed("01_quickstart_tour.ipynb", monkeypatch)
+    seconds = time.monotonic() - started
+    text = printed(notebook)
+    assert "rollouts after step" in text, "the search asked for nothing: pick other problems"
+    assert "first error found: step" in text
+    tables = outputs(notebook, "text/html")
+    assert "#cf222e" in tables[0], "expected a step in the colour of a bad one"
+    assert len(outputs(notebook, "image/png")) == 1
+    assert "skipped: no verifier" in text or len(tables) == 2
+    assert seconds < LONGEST_SECONDS, f"expected less than {LONGEST_SECONDS:.0f} s, found {seconds:.0f} s"
