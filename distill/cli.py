@@ -14,6 +14,7 @@ from distill.errors import DistillError
 app = typer.Typer(
     name="distill",
     help="Turn problems into cheap step labels, and step labels into a 4-bit verifier.",
+    epilog="Example: distill run quickstart",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -23,6 +23,7 @@ from distill.recipe_faults import validate
 from distill.recipe_yaml import Document, Fault, dotted, lay_over, parse_yaml
 from distill.records import content_id
 
+DIGESTED_BYTES = 1 << 20
 Model = TypeVar("Model", bound=BaseModel)
 
 _MODELS: tuple[recipe_yaml.Path, ...] = (("teacher", "model"), ("completer", "model"), ("verifier", "base"))
@@ -84,16 +85,29 @@ def _quoted(value: Any) -> Any:
     return DoubleQuotedScalarString(value) if odd else value
 
 
-def file_digest(paths: str | Sequence[str]) -> list[str]:
-    """SHA-256 of each file's content (the name itself for what is no local file, such as a hub dataset),
-    so that an edited file counts as a changed setting."""
-    names = [paths] if isinstance(paths, str) else list(paths)
-    return [_digest(Path(name)) if Path(name).is_file() else name for name in names]
+def file_digest(names: str | Sequence[str]) -> list[str]:
+    """What stands behind each file, model folder or `builtin:NAME`, so that an edited file or new weights
+    count as a changed setting. The name itself for what is not local, such as a hub dataset."""
+    from generators.weights import resolve_model
+
+    return [_digest(Path(resolve_model(n)), n) for n in ([names] if isinstance(names, str) else names)]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path, name: str) -> str:
+    """SHA-256 of a file; of both ends of a folder's weights (a large model is not read whole)."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        return name
+    digest = hashlib.sha256()
+    for weights in sorted(path.glob("*.safetensors")):
+        size = weights.stat().st_size
+        with weights.open("rb") as file:
+            digest.update(f"{weights.name} {size}".encode() + file.read(DIGESTED_BYTES))
+            file.seek(max(size - DIGESTED_BYTES, 0))
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def _load(

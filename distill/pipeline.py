@@ -51,7 +51,7 @@ STAGES = (
 )
 
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "shards")
-FILES = ("path", "decontaminate")
+FILES = ("path", "decontaminate", "model", "base")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 import checkers
 from distill.cluster import Reporter
 from distill.config import Recipe
+from distill.errors import VerifierError
 from distill.records import LabelledChain, ScoredChain
 from distill.verifier import (
     ChainFormat,
@@ -49,6 +50,8 @@ def export_and_score(
     """
     known = examples(validation, recipe.verifier.mask_after_first_error)
     quantised, full = (read_result(trained / name) for name in ("nf4", "full"))
+    if quantised is None:
+        raise VerifierError(f"expected a finished training in {trained / 'nf4'}, found none. Train it again.")
     shipped = export(
         quantised,
         full,

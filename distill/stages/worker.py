@@ -178,8 +178,10 @@ class ShardWorker:
         verdicts = await self._pool.amap(
             "math", [(shown + sample.text, problem.reference) for sample in completion.samples]
         )
+        whole = request.step == len(chain.steps) - 1
         outcomes = tuple(
-            _outcome(sample, verdict) for sample, verdict in zip(completion.samples, verdicts, strict=True)
+            _rollout_outcome(sample, verdict, whole)
+            for sample, verdict in zip(completion.samples, verdicts, strict=True)
         )
         tokens = [len(sample.token_ids) for sample in completion.samples]
         result = RolloutResult(request.step, outcomes, sum(tokens))
@@ -210,16 +212,26 @@ def _advance(policy: Policy, results: list[RolloutResult]) -> list[RolloutReques
         return []
 
 
-def _outcome(sample: Sample, verdict: checkers.Verdict) -> Outcome:
-    """A rollout that hit the cap never gave its answer, so it is undecided whatever its text holds."""
-    return Outcome.UNDECIDED if sample.finish_reason != "stop" else Outcome(verdict.status.value)
+def _rollout_outcome(sample: Sample, verdict: checkers.Verdict, whole: bool) -> Outcome:
+    """A rollout that hit the cap never gave its answer, so it is undecided whatever its text holds; so is
+    a blank one, unless it follows a whole chain: the last number before it is a step's, not an answer."""
+    if sample.finish_reason != "stop" or not (whole or sample.text.strip()):
+        return Outcome.UNDECIDED
+    return _answer_outcome(verdict)
+
+
+def _answer_outcome(verdict: checkers.Verdict) -> Outcome:
+    """A text that states no answer is undecided: its steps may all be right (docs/world.md, row 14)."""
+    stated = verdict.compared is None or verdict.compared[0]
+    return Outcome(verdict.status.value) if stated else Outcome.UNDECIDED
 
 
 def _with_outcome(chain: Chain, verdict: checkers.Verdict) -> Chain:
     if chain.finish_reason != "stop":
         return replace(chain, outcome=Outcome.UNDECIDED, outcome_reason=f"finish: {chain.finish_reason}")
     answer = verdict.compared[0] if verdict.compared else ""
-    return replace(chain, outcome=Outcome(verdict.status.value), outcome_reason=verdict.reason, answer=answer)
+    outcome = _answer_outcome(verdict)
+    return replace(chain, outcome=outcome, outcome_reason=verdict.reason, answer=answer)
 
 
 def _chain_stats(chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:

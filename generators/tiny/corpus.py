@@ -78,7 +78,9 @@ def _drill(settings: PretrainSettings, seed: int, rng: random.Random) -> Documen
         for index, step in enumerate(solution.steps[: last + 1]):
             if found := EQUATION.search(step):
                 slipped = index == solution.first_error
-                pieces.append((found.group().strip() + "\n", 0.0 if slipped else 1.0))
+                left, right = found.group().strip().rsplit(" = ", 1)
+                # Nobody can predict the operands: in the loss they drown what is to be learnt.
+                pieces += [(f"{left} =", 0.0), (f" {right}\n", 0.0 if slipped else 1.0)]
                 pieces += [(MARK, settings.mark_weight)] * slipped
     return Document(tuple(pieces) or ((MARK, 0.0),))
 

@@ -49,8 +49,8 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
 
 
 def encode_document(tokenizer: PreTrainedTokenizerFast, doc: Document) -> tuple[list[int], list[float]]:
-    """Token ids and loss weight of each, closed by the end token. Pieces end at newlines, which are
-    tokens of their own, so encoding them apart is encoding them together."""
+    """Token ids and loss weight of each, closed by the end token. Pieces end where
+    the tokenizer always splits (newlines, before a blank), so encoding them apart is encoding them whole."""
     ids: list[int] = []
     weights: list[float] = []
     encoded = tokenizer([text for text, _ in doc.pieces], add_special_tokens=False)["input_ids"]
@@ -78,7 +78,7 @@ def collate(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
     return ids, weights
 
 
-def weighted_loss(model: nn.Module, batch: Batch) -> Tensor:
+def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     """Cross-entropy of the next token, averaged by weight; logits only where it weighs."""
     ids, weights = batch
     target, weight = ids[:, 1:], weights[:, 1:]
@@ -141,7 +141,7 @@ def pretrain(settings: PretrainSettings, folder: Path, say: Any = print) -> dict
 
 
 def _train_step(
-    model: nn.Module, opts: list[torch.optim.Optimizer], batch: Batch, progress: float
+    model: LlamaForCausalLM, opts: list[torch.optim.Optimizer], batch: Batch, progress: float
 ) -> tuple[float, int]:
     for opt in opts:
         for group in opt.param_groups:
@@ -184,7 +184,7 @@ def _resume(folder: Path, model: nn.Module, opts: list[torch.optim.Optimizer]) -
 
 @torch.inference_mode()
 def heldout_loss(
-    model: nn.Module, tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings, count: int = 1024
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings, count: int = 1024
 ) -> float:
     """Mean weighted loss on documents of another stream."""
     docs = [encode_document(tokenizer, doc) for doc in islice(documents(settings, "eval"), count)]
