@@ -47,6 +47,7 @@ def test_full_while_chains_are_written(finished: Finished, tmp_path: Path) -> No
         assert rows(tmp_path / "disk.copy" / "world-pilot", stage) == rows(finished.folder, stage), stage
 
 
+@pytest.mark.slow
 def test_full_while_the_verifier_is_trained(finished: Finished, tmp_path: Path) -> None:
     begin = finished.copy(tmp_path / "begin", "verifier", "export", "evaluation", "report")
     ran = on_a_small_disk(tmp_path / "disk", begin, 40, finished, "run", "recipe.yaml")
