@@ -15,7 +15,9 @@ from generators.world.numbers import (
 )
 
 T = TypeVar("T")
-LARGEST = 100
+LARGEST = 100  # what a model of 3M parameters learns to reckon with
+LARGEST_LONG = 1000  # problems that are asked to be long need room
+LONG = 7
 P_DISTRACTOR = 0.5  # not every family offers one every time: about 40% of the problems carry one
 NAMES = ("Mia", "Tom", "Eva", "Ben", "Ana", "Leo", "Zoe", "Sam", "Ida", "Max", "Amy", "Jon", "Lia", "Dan")
 ITEMS = ("apples", "pens", "books", "cards", "eggs", "cups", "toys", "hats", "cakes", "balls", "coins",
@@ -32,6 +34,7 @@ class Builder:
     def __init__(self, rng: random.Random, steps: int) -> None:
         self.rng = rng
         self.steps = steps  # the wanted length, a hint for the families that can have any
+        self.largest = LARGEST_LONG if steps >= LONG else LARGEST
         self.values: dict[str, Number] = {}
         self.rows: dict[str, tuple] = {}
         self.trees: dict[str, Expr] = {}
@@ -79,7 +82,7 @@ class Builder:
         for way in ways:
             self._constants(parse_derivation(way))
         value = evaluate(tree, self.values)
-        if value <= 0 or value > LARGEST or 10 % value.denominator:
+        if value <= 0 or value > self.largest or 10 % value.denominator:
             raise Rejected
         self._add(name, DERIVED, format_number(value), frames, ways)
         self.trees[name] = tree
