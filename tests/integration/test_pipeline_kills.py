@@ -25,10 +25,11 @@ TRACES = {
     "evidence": "evidence/shard-*",
     "labels": "labels/*",
     "verifier": ".unfinished-verifier-*",
-    "full": ".unfinished-verifier-*/full/*",
+    "trained": ".unfinished-verifier-*/nf4/*",
     "export": ".tmp-export-*",
 }
 KILLS = 5
+RECIPE = ("recipe.yaml", "verifier.compare_full_precision=false")
 SHARDS = "[pcdhl]*/shard-*"  # of problems, chains, dataset, heldout, labels: never written twice
 
 
@@ -41,7 +42,7 @@ def test_five_kills_of_the_driver(finished: Finished, tmp_path: Path) -> None:
         now = identities(folder, SHARDS) | identities(folder, "evidence/shard-*") | manifests(folder)
         assert {path: now.get(path) for path in kept} == kept
         kept = now
-    ended = distill("run", "recipe.yaml", f"runs={tmp_path}", cwd=finished.place)
+    ended = distill("run", *RECIPE, f"runs={tmp_path}", cwd=finished.place)
     assert ended.code == 0, ended.text
     assert identities(folder).items() >= kept.items()
     for stage in RECORDS:
@@ -57,7 +58,7 @@ def kill_driver(place: Path, folder: Path, stage: str, delay: float) -> None:
     """Start the run, and kill the driver `delay` seconds after the first trace of `stage`; with it ends
     everything that it started (Ray's own agents take a minute longer to notice)."""
     output = folder.parent / "output.txt"
-    with started("run", "recipe.yaml", f"runs={folder.parent}", cwd=place, output=output) as process:
+    with started("run", *RECIPE, f"runs={folder.parent}", cwd=place, output=output) as process:
         assert wait_for(lambda: list(folder.glob(TRACES[stage])), process), output.read_text()
         below = [child for child in descendants(process) if not child.name().endswith("Agent")]
         with pytest.raises(psutil.TimeoutExpired):  # it ends by the kill, not before
@@ -93,6 +94,7 @@ def test_a_killed_worker_is_replaced_and_the_labels_are_the_same(
         assert rows(folder, stage) == rows(finished.folder, stage), stage
 
 
+@pytest.mark.slow
 def test_a_worker_that_may_not_be_replaced_ends_the_run_with_a_message(
     finished: Finished, tmp_path: Path
 ) -> None:

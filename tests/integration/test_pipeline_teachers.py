@@ -21,7 +21,7 @@ def stats(folder: Path, stage: str) -> dict[str, Any]:
         ("empty", 200, 8, 0),
         ("whitespace", 200, 8, 0),
         ("long", 20_000, 0, 0),
-        ("long", 200, 0, 8),
+        pytest.param("long", 200, 0, 8, marks=pytest.mark.slow),
         ("invalid-utf8", 200, 0, 0),
     ],
     ids=["nothing", "whitespace", "10,000 tokens", "10,000 tokens, capped", "invalid UTF-8"],
@@ -65,7 +65,7 @@ def test_a_completer_without_one_answer_leaves_what_chains_and_checks_say(
     ("model", "message"),
     [
         ("scripted:nope", "expected a script of"),
-        ("scripted:error", "the scripted engine always fails"),
+        pytest.param("scripted:error", "the scripted engine always fails", marks=pytest.mark.slow),
     ],
 )
 def test_a_teacher_that_fails_is_quoted(finished: Finished, tmp_path: Path, model: str, message: str) -> None:
@@ -75,6 +75,7 @@ def test_a_teacher_that_fails_is_quoted(finished: Finished, tmp_path: Path, mode
     assert "Traceback" not in ran.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "found"),
     [("problems.count=1", "no labelled steps"), ("teacher.model='scripted:world'", "only good steps")],
