@@ -1,18 +1,37 @@
 """The `distill` command. Every sub-command's --help has an example."""
 
 import json
+import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from distill.errors import DistillError
 
+
+class _Stopped(BaseException):
+    """Ctrl-C, past click, which would turn it into "Aborted." and exit code 1."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; all that it started is shut down when `_Stopped` is raised."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Stopped from None
+
+
 app = typer.Typer(
     name="distill",
+    cls=_Commands,
     help="Turn problems into cheap step labels, and step labels into a 4-bit verifier.",
     epilog="Example: distill run quickstart",
     no_args_is_help=True,
@@ -28,16 +47,36 @@ OverridesArgument = Annotated[
 ]
 
 
+def _stop(number: int, frame: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would cut the shutting down short
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: our own errors end in one message and exit code 2, Ctrl-C in 130."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as it is for a shell's background job
+        signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except DistillError as error:
         Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (_Stopped, KeyboardInterrupt):
         Console(stderr=True).print("\nstopped. What is finished is kept: give the same command to go on.")
-        sys.exit(130)
+        _leave(130)
+
+
+def _leave(code: int) -> None:
+    """End this process and all below it, without Python's own farewell: Ray's, after it was interrupted
+    while it connected, may crash or wait."""
+    from psutil import Error, Process
+
+    for child in Process().children(recursive=True):
+        with suppress(Error):
+            child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @app.command(epilog="Example: distill run quickstart seed=1")

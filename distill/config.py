@@ -4,21 +4,36 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
     """Strict, frozen settings: an unknown key is a fault, never a silent default."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Column = Literal["question", "reference", "id"]
+COLUMNS: dict[Column, str] = {"question": "question", "reference": "answer"}
+
+
+def _with_question(template: str) -> str:
+    if "{question}" not in template:
+        raise ValueError(f"expected '{{question}}' somewhere in the template, found {template!r}")
+    return template
+
+
+Template = Annotated[str, AfterValidator(_with_question)]
 
 
 class ProblemSettings(Settings):
@@ -27,22 +42,24 @@ class ProblemSettings(Settings):
     source: Literal["world", "file", "hub"] = "world"
     """`world`: generated, with exact truth; `file`: JSONL, Parquet or CSV; `hub`: a dataset by name."""
     path: str | None = None
-    """The file, or the hub dataset's name (needed for `file` and `hub`)."""
+    """The file, relative to the working directory, or the hub dataset's name (for `file` and `hub`)."""
     split: str = "train"
     """Split of a hub dataset."""
-    columns: dict[Literal["question", "reference", "id"], str] = {
-        "question": "question",
-        "reference": "answer",
-    }
-    """Which column of the data holds what."""
+    columns: dict[Column, str] = COLUMNS
+    """Which column of the data holds what; a part left out keeps its default."""
     domain: str = "math"
     """Domain of problems from a file or hub; chooses the answer checker."""
     count: PositiveInt = 300
-    """Problems to label."""
+    """Problems to label (at most, when chains come from a file)."""
     heldout: Annotated[int, Field(ge=0)] = 250
     """Problems kept apart for evaluation; never labelled, never trained on."""
     shard_size: PositiveInt = 64
     """Problems in a shard: the unit that is written whole and never redone."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _keep_other_columns(cls, given: Any) -> Any:
+        return COLUMNS | given if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _needs_path(self) -> "ProblemSettings":
@@ -57,8 +74,8 @@ class GeneratorSettings(Settings):
     backend: Literal["transformers", "scripted"] = "transformers"
     """`scripted` answers from a seeded script and is for tests only."""
     model: str = "builtin:arith-teacher"
-    """`builtin:NAME`, a folder, or a hub name."""
-    prompt: str = "{question}\n"
+    """`builtin:NAME`, a folder relative to the working directory, or a hub name."""
+    prompt: Template = "{question}\n"
     """Template of the prompt; `{question}` is replaced."""
     temperature: Annotated[float, Field(gt=0.0)] = 0.8
     """Sampling temperature."""
@@ -88,13 +105,15 @@ class ChainSettings(Settings):
     """How many solutions the teacher writes, or where they are read from."""
 
     per_problem: PositiveInt = 4
-    """Chains written for each problem that is labelled."""
+    """Chains written for each problem that is labelled (of a file, all are taken)."""
     heldout_per_problem: PositiveInt = 8
     """Chains written for each held-out problem (best-of-n goes up to this n)."""
     segment: Literal["newline", "blank_line"] = "newline"
     """What separates steps."""
     path: str | None = None
-    """A JSONL file of chains (`question`, `steps`, optional `reference`) to label, not the teacher's own."""
+    """A JSONL file of chains to label in place of the teacher's own, relative to the working directory.
+    A row: `question`, `steps` (a list of texts, or one text), and `reference` unless `problems.source`
+    holds the question. Held-out problems and their chains stay as they are."""
 
 
 class LabellingSettings(Settings):
@@ -110,7 +129,9 @@ class LabellingSettings(Settings):
     step_checks: bool = True
     """Let exact step checks refute steps; a refuted step needs no rollout."""
     good_at: Fraction = 0.0
-    """A probed step is good when its success rate is above this (0: any success, as published)."""
+    """A probed step is good when its success rate is above this (0: any success, as published). A change
+    derives labels anew from the evidence that is there and costs no teacher token; a `binary` search was
+    steered by the old value, so some steps may stay undetermined (a run of another `name` searches anew)."""
     checker_deadline_seconds: Annotated[float, Field(gt=0.0)] = 5.0
     """Wall-clock limit of one answer or step check; past it the verdict is undecided."""
 
@@ -123,7 +144,8 @@ class DatasetSettings(Settings):
     near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Chains of a problem with at least this 3-gram Jaccard similarity are dropped; 1: exact repeats."""
     decontaminate: list[str] = []
-    """Files of evaluation problems (JSONL with `question` or `problem`) that must not be trained on."""
+    """Files of evaluation problems (JSONL with `question` or `problem`), relative to the working
+    directory, that must not be trained on."""
     ngram: PositiveInt = 13
     """Words in a row shared with an evaluation problem that count as contamination."""
 
@@ -145,9 +167,9 @@ class VerifierSettings(Settings):
     """Base model, precision and optimisation of the verifier."""
 
     base: str = "builtin:arith-base"
-    """`builtin:NAME`, a folder, or a hub name of any causal model."""
-    prompt: str = "{question}\n"
-    """Template that precedes the steps."""
+    """`builtin:NAME`, a folder relative to the working directory, or a hub name of any causal model."""
+    prompt: Template = "{question}\n"
+    """Template that precedes the steps; `{question}` is replaced."""
     separator: str = "\n"
     """Ends every step; the step is scored at its last token."""
     max_length: PositiveInt = 512
@@ -213,11 +235,12 @@ class Recipe(Settings):
     """Everything a run needs. A field left out takes the default shown."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """Names the run folder."""
+    """Names the run folder.
+    Letters, digits, dots, dashes and underscores; a letter or digit first."""
     seed: int = 0
     """All randomness is derived from this and from content."""
     runs: Path = Path("runs")
-    """Folder that holds run folders."""
+    """Folder that holds run folders, relative to the working directory."""
     problems: ProblemSettings = ProblemSettings()
     """Problems to label and problems held out."""
     teacher: GeneratorSettings = GeneratorSettings()
@@ -239,12 +262,23 @@ class Recipe(Settings):
     cluster: ClusterSettings = ClusterSettings()
     """Ray."""
 
+    @model_validator(mode="after")
+    def _enough_heldout_chains(self) -> "Recipe":
+        most, there = max(self.evaluation.best_of, default=0), self.chains.heldout_per_problem
+        if self.problems.heldout and most > there:
+            raise ValueError(
+                f"evaluation.best_of asks for {most} chains a held-out problem, chains.heldout_per_problem "
+                f"writes {there}: raise the latter or lower the former"
+            )
+        return self
+
 
 class PretrainSettings(Settings):
     """A small Llama trained from scratch on the exact world (`distill pretrain`)."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """Names the model and its folder."""
+    """Names the model.
+    Letters, digits, dots, dashes and underscores; a letter or digit first."""
     corpus: Literal["solutions", "marked"] = "solutions"
     """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose first wrong step
     is followed by `Wrong.` (a verifier's base)."""
@@ -256,6 +290,10 @@ class PretrainSettings(Settings):
     """Share of marked documents with a wrong step."""
     drill_fraction: Fraction = 0.3
     """Share of the documents that are drills: bare equations, which teach arithmetic cheaply."""
+    stated_fraction: Fraction = 0.95
+    """Chance that a step states its equation; the others jump to the value."""
+    question_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the question's tokens in the loss."""
     mark_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the mark's tokens in the loss."""
     vocab_size: PositiveInt = 1024

@@ -1,9 +1,9 @@
 """Every failure that prm-distill raises on purpose.
 
 The rule for adding one: a failure is named after the boundary it crossed (recipe, artifact,
-generator, checker, verifier), inherits `DistillError` and the nearest stdlib error, and takes only
-positional arguments that it passes to `super().__init__`, so that it survives pickling (Ray carries
-it between processes). Its message says what was expected, what was found, where, and what to do next.
+generator, checker, verifier, cluster), inherits `DistillError` and the nearest stdlib error, and takes
+only positional arguments that it passes to `super().__init__`, so that it survives pickling (Ray
+carries it between processes). Its message says what was expected, what was found, where, and what to do next.
 """
 
 
@@ -37,6 +37,10 @@ class CheckerError(DistillError, RuntimeError):
 
 class VerifierError(DistillError, RuntimeError):
     """A verifier cannot be trained, loaded, exported or proven equal."""
+
+
+class ClusterError(DistillError, RuntimeError):
+    """Ray does not start, has no room for what the recipe reserves, or lost a worker too often."""
 
 
 class MissingDependencyError(DistillError, ImportError):

@@ -31,15 +31,17 @@ class Stage:
     settings: tuple[str, ...]
 
 
+GIVEN = "chains -per_problem -heldout_per_problem -segment"
+
 STAGES = (
-    Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout")),
+    Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout", GIVEN)),
     Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
     Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
     Stage(
         "heldout_chains",
         teacher.write_heldout_chains,
         ("heldout_problems",),
-        ("teacher", "chains -per_problem"),
+        ("teacher", "chains -per_problem -path"),
     ),
     Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", "labelling -good_at")),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
@@ -50,7 +52,7 @@ STAGES = (
     Stage("report", evaluation.report, ("evaluation",), ()),
 )
 
-PLACEMENT = ("replicas", "gpus", "cpus", "threads", "shards")
+PLACEMENT = ("replicas", "gpus", "cpus", "threads", "report_to")
 FILES = ("path", "decontaminate", "model", "base")
 
 
@@ -118,7 +120,7 @@ def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
 
 def _settings(recipe: Recipe, entry: str) -> Any:
     """The recipe's part named by `entry`, without the fields after a minus ("problems -heldout") and
-    without those that say where an engine runs, not what it answers."""
+    without those that say where work runs and who is told, not what comes out."""
     name, *without = entry.split(" -")
     value = recipe.model_dump(mode="json")[name]
     if not isinstance(value, dict):

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 PLAIN_SECONDS = 5.0
+MEASURABLE_SECONDS = 0.1
+"""A rate over less than this says nothing."""
 
 State = tuple[float, float, int, str]
 
@@ -48,21 +50,31 @@ class ProgressView:
         self.console.print(text, highlight=False, markup=False)
 
     @contextmanager
-    def stage(self, name: str, total: float) -> Iterator["StageProgress"]:
-        """Show `name` until the block ends."""
-        shown = StageProgress(self, name, total, self._bars)
-        yield shown
+    def stage(self, name: str, total: float, done_before: float = 0.0) -> Iterator["StageProgress"]:
+        """Show `name` until the block ends; `done_before` units were there already."""
+        shown = StageProgress(self, name, total, self._bars, done_before)
+        try:
+            yield shown
+        except BaseException:
+            shown.stop()
+            raise
         shown.finish()
 
 
 class StageProgress:
     """The bar of one stage. `done` of `total` units, tokens since the stage began."""
 
-    def __init__(self, view: ProgressView, name: str, total: float, bars: Progress | None) -> None:
-        self._view, self._name, self._bars = view, name, bars
+    def __init__(
+        self, view: ProgressView, name: str, total: float, bars: Progress | None, done_before: float = 0.0
+    ) -> None:
+        self._view, self._name, self._bars, self._before = view, name, bars, done_before
         self._started = self._last_line = time.monotonic()
-        self.done, self.total, self.tokens = 0.0, total, 0
-        self._task: TaskID | None = bars.add_task(name, total=total, note="") if bars else None
+        self.done, self.total, self.tokens = done_before, total, 0
+        self._task: TaskID | None = None
+        if bars:
+            self._task = bars.add_task(name, total=total, completed=int(done_before), note="")
+        else:
+            view.line(f"{name}: begins" + (f" at {done_before:,.0f}/{total:,.0f}" if done_before else ""))
 
     def update(self, done: float, tokens: int = 0, note: str = "", total: float | None = None) -> None:
         """Show a new state; plain output is limited to a line every few seconds."""
@@ -75,28 +87,40 @@ class StageProgress:
             self._last_line = time.monotonic()
             self._view.line(f"{self._name}: {done:,.0f}/{self.total:,.0f} {text}{self._left()}")
 
-    def from_board(self, state: Mapping[str, State], base: float = 0.0) -> None:
-        """Add up what workers reported, on top of `base` units that were there before."""
-        done = base + sum(entry[0] for entry in state.values())
+    def from_board(self, state: Mapping[str, State]) -> None:
+        """Add up what workers reported, on top of what was there before."""
+        done = self._before + sum(entry[0] for entry in state.values())
         notes = [entry[3] for entry in state.values() if entry[3]]
         self.update(done, sum(entry[2] for entry in state.values()), notes[-1] if notes else "")
 
     def finish(self) -> None:
         """Close the bar with the seconds it took."""
-        seconds = time.monotonic() - self._started
+        self.done = self.total
+        text = f"{self._seconds():.1f} s {self._rates()}".rstrip()
         if self._bars and self._task is not None:
-            self._bars.update(self._task, completed=self.total, note=f"{seconds:.1f} s {self._rates()}")
+            self._bars.update(self._task, completed=self.total, note=text)
+            self._bars.stop_task(self._task)
         else:
-            self._view.line(f"{self._name}: done in {seconds:.1f} s {self._rates()}".rstrip())
+            self._view.line(f"{self._name}: done in {text}")
+
+    def stop(self) -> None:
+        """Leave the bar where it is: the stage failed, or was stopped."""
+        if self._bars and self._task is not None:
+            self._bars.stop_task(self._task)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
 
     def _rates(self) -> str:
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        if self.tokens:
-            return f"{self.tokens / seconds:,.0f} tokens/s"
-        return f"{self.done / seconds:,.1f}/s" if self.done else ""
+        """Units or tokens a second since this command took the stage up; "" before anything is known."""
+        made = self.tokens or self.done - self._before
+        if made <= 0 or self.total <= 1 or self._seconds() < MEASURABLE_SECONDS:
+            return ""
+        rate = made / self._seconds()
+        return f"{rate:,.0f} tokens/s" if self.tokens else f"{rate:,.1f}/s"
 
     def _left(self) -> str:
-        if not 0 < self.done < self.total:
+        made = self.done - self._before
+        if made <= 0 or self.done >= self.total:
             return ""
-        left = (time.monotonic() - self._started) / self.done * (self.total - self.done)
-        return f", {left:,.0f} s left"
+        return f", {self._seconds() / made * (self.total - self.done):,.0f} s left"

@@ -77,12 +77,7 @@ def _problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[
 
 
 def _check_columns(rows: Iterable[Row], settings: ProblemSettings) -> None:
-    """Every mapped column exists somewhere, and there is a column of questions."""
-    if "question" not in settings.columns:
-        raise DataError(
-            f"expected problems.columns to say which column holds the question, found only "
-            f"{', '.join(settings.columns) or 'nothing'}. Add question: NAME."
-        )
+    """Every mapped column exists somewhere."""
     present = {name: None for row in rows for name in row.values}
     absent = [f"{name} (for {field})" for field, name in settings.columns.items() if name not in present]
     if absent:
@@ -106,8 +101,7 @@ def _check_filled(rows: Sequence[Row], settings: ProblemSettings, field: str) ->
 
 def _problem(values: Mapping[str, Any], settings: ProblemSettings) -> Problem:
     columns = settings.columns
-    question = _text(values[columns["question"]])
-    reference = _text(values[columns["reference"]]) if "reference" in columns else ""
+    question, reference = _text(values[columns["question"]]), _text(values[columns["reference"]])
     own_id = _text(values[columns["id"]]) if "id" in columns else ""
     return Problem(
         id=own_id or content_id("problem", settings.domain, question, reference),

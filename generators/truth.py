@@ -14,3 +14,13 @@ def exact_first_error(problem: Problem, steps: Sequence[str]) -> tuple[int, str]
 
     judgement = judge(problem, [step.strip() for step in steps])
     return judgement.first_error, judgement.kind
+
+
+def states_answer(problem: Problem, text: str) -> bool:
+    """Whether `text` states an answer in the way that the problem's world demands (docs/world.md, row 14:
+    a chain that breaks off before its Answer line has no wrong step). Other domains demand none."""
+    if problem.domain != "arith-world":
+        return True
+    from generators.world.judge import answer_of
+
+    return answer_of(text.splitlines()) is not None

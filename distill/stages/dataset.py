@@ -14,6 +14,11 @@ def build(run: Run) -> dict[str, Any]:
     """Train and validation rows as shards, and the dataset folder for everybody else."""
     labelled = run.read("labels", LabelledChain)
     _require_labels(run, labelled)
+    with run.view.stage("dataset", 1):
+        return _build(run, labelled)
+
+
+def _build(run: Run, labelled: list[LabelledChain]) -> dict[str, Any]:
     built = build_dataset(labelled, run.recipe.dataset, run.recipe.seed)
     fingerprint = run.fingerprints["dataset"]
     run.commit_shards("dataset", [built.train, built.validation])

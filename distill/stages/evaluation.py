@@ -46,13 +46,18 @@ def evaluate(run: Run) -> dict[str, Any]:
 
 def report(run: Run) -> dict[str, Any]:
     """`summary.json` and `report.html` in the run folder."""
+    with run.view.stage("report", 1):
+        _write_report(run)
+    return {"in": 1, "out": 1}
+
+
+def _write_report(run: Run) -> None:
     summary = summarise(run)
     path = run.folder.path
     write_bytes(path / "recipe.yaml", dump_recipe(run.recipe).encode())
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False, default=str)
     write_bytes(path / "summary.json", (text + "\n").encode())
     write_bytes(path / "report.html", render_report(summary, _shown_chains(run)).encode())
-    return {"in": 1, "out": 1}
 
 
 def summarise(run: Run) -> dict[str, Any]:

@@ -12,6 +12,11 @@ from generators.truth import exact_first_error
 
 def derive(run: Run) -> dict[str, Any]:
     """One labelled chain for every chain with steps; the accuracy of it all where truth is known."""
+    with run.view.stage("labels", 1):
+        return _derive(run)
+
+
+def _derive(run: Run) -> dict[str, Any]:
     problems = {problem.id: problem for problem in run.read("problems", Problem)}
     chains = [chain for chain in run.read("chains", Chain) if chain.steps]
     evidence: dict[str, list[Event]] = defaultdict(list)

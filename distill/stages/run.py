@@ -33,7 +33,8 @@ class Run:
         """Ray, started on first use."""
         if self._cluster is None:
             self.view.line("starting Ray ...")
-            self._cluster = Cluster(self.recipe.cluster).__enter__()
+            self._cluster = Cluster(self.recipe.cluster)
+            self._cluster.__enter__()  # last, so that it is closed even if Ctrl-C cuts this short
         return self._cluster
 
     def wall_seconds(self) -> float:

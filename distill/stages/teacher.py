@@ -9,10 +9,10 @@ from distill.stages.worker import ShardTask, ShardWorker
 
 
 def write_chains(run: Run) -> dict[str, Any]:
-    """`chains.per_problem` solutions of every problem."""
-    return _spread(
-        run, "chains", "write_chains", run.recipe.teacher, ("problems",), run.recipe.chains.per_problem
-    )
+    """`chains.per_problem` solutions of every problem, or those that the user brings in a file."""
+    chains = run.recipe.chains
+    method = "read_chains" if chains.path else "write_chains"
+    return _spread(run, "chains", method, run.recipe.teacher, ("problems",), chains.per_problem)
 
 
 def write_heldout_chains(run: Run) -> dict[str, Any]:
@@ -53,9 +53,10 @@ def _spread(
     stats: list[dict[str, Any]] = list(finished.values())
     total = sum(run.folder.rows(inputs[-1], index) for index in range(count))
     base = float(sum(entry["in"] for entry in stats))
-    with run.view.stage(stage, total) as shown:
+    retries = 0
+    with run.view.stage(stage, total, base) as shown:
         if tasks:
-            run.cluster.run_shards(
+            retries = run.cluster.run_shards(
                 ShardWorker,
                 (run.recipe, engine, str(run.folder.path)),
                 method,
@@ -63,9 +64,9 @@ def _spread(
                 engine.replicas,
                 engine_resources(engine, run.recipe),
                 on_done=stats.append,
-                on_progress=lambda board: shown.from_board(board, base),
+                on_progress=shown.from_board,
             )
-    return add_stats(stats) | {"shards": count}
+    return add_stats(stats) | {"shards": count, "retries": retries}
 
 
 def add_stats(stats: list[dict[str, Any]]) -> dict[str, Any]:

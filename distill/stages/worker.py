@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import checkers
@@ -27,9 +28,12 @@ from distill.records import (
     content_id,
     derived_seed,
 )
+from distill.stages.given_chains import GivenChain, encode_steps, read_given
 from distill.steps import split_steps, step_ends
 from generators.base import Completion, Generator, Sample
 from generators.load import load_generator
+from generators.sources import normalised
+from generators.truth import states_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,27 @@ class ShardWorker:
             for problem, completion in zip(problems, completions, strict=True)
             for i in range(len(completion.samples))
         ]
-        references = {problem.id: problem.reference for problem in problems}
-        chains = await self._judge_answers(drafts, references)
-        stats = _chain_stats(chains, sum((c.usage for c in completions), Usage()))
-        self._folder.commit_shard(task.stage, task.index, chains, stats, task.fingerprint)
-        return stats
+        return await self._commit_chains(task, problems, drafts, sum((c.usage for c in completions), Usage()))
+
+    async def read_chains(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
+        """Take the shard's chains from the user's file (`chains.path`), check and write them."""
+        problems = read_records(task.inputs[0], Problem)
+        progress = _Progress(report, f"{task.stage}-{task.index}", len(problems))
+        drafts: list[Chain] = []
+        for problem in problems:
+            rows = self._given[normalised(problem.question)]
+            drafts += [self._given_chain(problem, row.steps, i) for i, row in enumerate(rows)]
+            progress.add(1, 0)
+        return await self._commit_chains(task, problems, drafts, Usage())
+
+    @cached_property
+    def _given(self) -> dict[str, list[GivenChain]]:
+        return read_given(self._recipe.chains.path or "", self._recipe.chains.segment)
 
     async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Run the labelling policy of every chain of the shard in lock step; write the events."""
         problems = {p.id: p for p in read_records(task.inputs[0], Problem)}
-        chains = [c for c in read_records(task.inputs[1], Chain) if c.steps]
+        chains = [self._in_own_tokens(c) for c in read_records(task.inputs[1], Chain) if c.steps]
         progress = _Progress(report, f"{task.stage}-{task.index}", len(chains))
         checks = await self._check_steps(problems, chains)
         events: list[Event] = [outcome_event(chain) for chain in chains]
@@ -97,7 +112,7 @@ class ShardWorker:
         return completion
 
     def _prompt(self, problem: Problem) -> tuple[int, ...]:
-        return self._engine.encode(self._recipe.teacher.prompt.replace("{question}", problem.question))
+        return self._engine.encode(self._settings.prompt.replace("{question}", problem.question))
 
     def _draft_chain(self, problem: Problem, completion: Completion, i: int) -> Chain:
         sample = completion.samples[i]
@@ -117,10 +132,45 @@ class ShardWorker:
             generated_tokens=len(sample.token_ids),
         )
 
-    async def _judge_answers(self, drafts: Sequence[Chain], references: dict[str, str]) -> list[Chain]:
-        texts = [("".join(chain.steps), references[chain.problem_id]) for chain in drafts]
-        verdicts = await self._pool.amap("math", texts)
-        return [_with_outcome(chain, verdict) for chain, verdict in zip(drafts, verdicts, strict=True)]
+    def _given_chain(self, problem: Problem, steps: tuple[str, ...], i: int) -> Chain:
+        token_ids, ends = encode_steps(self._engine, steps)
+        return Chain(
+            id=content_id("given chain", problem.id, i, list(steps)),
+            problem_id=problem.id,
+            steps=steps,
+            outcome=Outcome.UNDECIDED,
+            token_ids=token_ids,
+            step_ends=ends,
+            generator=f"file:{Path(self._recipe.chains.path or '').name}",
+        )
+
+    def _in_own_tokens(self, chain: Chain) -> Chain:
+        """The chain as this engine would spell it: a completer need not share the teacher's tokenizer."""
+        if chain.generator == self._engine.name:
+            return chain
+        token_ids, ends = encode_steps(self._engine, chain.steps)
+        return replace(chain, token_ids=token_ids, step_ends=ends)
+
+    async def _commit_chains(
+        self, task: ShardTask, problems: Sequence[Problem], drafts: Sequence[Chain], usage: Usage
+    ) -> dict[str, Any]:
+        """Judge the final answers and write the shard; its statistics."""
+        by_id = {problem.id: problem for problem in problems}
+        texts = ["".join(chain.steps) for chain in drafts]
+        verdicts = await self._judge([by_id[chain.problem_id] for chain in drafts], texts)
+        chains = [_with_outcome(chain, verdict) for chain, verdict in zip(drafts, verdicts, strict=True)]
+        stats = _chain_stats(len(problems), chains, usage)
+        self._folder.commit_shard(task.stage, task.index, chains, stats, task.fingerprint)
+        return stats
+
+    async def _judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[checkers.Verdict]:
+        """What is to be held of the final answer of each text."""
+        items = [(text, problem.reference) for problem, text in zip(problems, texts, strict=True)]
+        verdicts = await self._pool.amap("math", items)
+        return [
+            _stated(verdict, states_answer(problem, text))
+            for verdict, problem, text in zip(verdicts, problems, texts, strict=True)
+        ]
 
     async def _check_steps(
         self, problems: dict[str, Problem], chains: Sequence[Chain]
@@ -175,9 +225,8 @@ class ShardWorker:
         seed = derived_seed(self._recipe.seed, chain.id, request.step, request.rule)
         completion = await self._engine.sample(prefix, request.n, seed)
         shown = "".join(chain.steps[: request.step + 1])
-        verdicts = await self._pool.amap(
-            "math", [(shown + sample.text, problem.reference) for sample in completion.samples]
-        )
+        texts = [shown + sample.text for sample in completion.samples]
+        verdicts = await self._judge([problem] * len(texts), texts)
         whole = request.step == len(chain.steps) - 1
         outcomes = tuple(
             _rollout_outcome(sample, verdict, whole)
@@ -199,6 +248,9 @@ class _Progress:
     done: int = 0
     tokens: int = 0
 
+    def __post_init__(self) -> None:
+        self.add(0, 0)  # at once, so that a worker that dies early is known to have begun
+
     def add(self, done: int, tokens: int) -> None:
         self.done += done
         self.tokens += tokens
@@ -212,31 +264,33 @@ def _advance(policy: Policy, results: list[RolloutResult]) -> list[RolloutReques
         return []
 
 
+def _stated(verdict: checkers.Verdict, marked: bool) -> checkers.Verdict:
+    """The verdict, undecided where the text states no answer (`marked`: in the way its world demands): a
+    chain that breaks off may be right as far as it goes, so none of its steps is to blame."""
+    if marked and (verdict.compared is None or verdict.compared[0]):
+        return verdict
+    return checkers.Verdict(checkers.Status.UNDECIDED, "no answer in the text")
+
+
 def _rollout_outcome(sample: Sample, verdict: checkers.Verdict, whole: bool) -> Outcome:
     """A rollout that hit the cap never gave its answer, so it is undecided whatever its text holds; so is
     a blank one, unless it follows a whole chain: the last number before it is a step's, not an answer."""
     if sample.finish_reason != "stop" or not (whole or sample.text.strip()):
         return Outcome.UNDECIDED
-    return _answer_outcome(verdict)
-
-
-def _answer_outcome(verdict: checkers.Verdict) -> Outcome:
-    """A text that states no answer is undecided: its steps may all be right (docs/world.md, row 14)."""
-    stated = verdict.compared is None or verdict.compared[0]
-    return Outcome(verdict.status.value) if stated else Outcome.UNDECIDED
+    return Outcome(verdict.status.value)
 
 
 def _with_outcome(chain: Chain, verdict: checkers.Verdict) -> Chain:
     if chain.finish_reason != "stop":
-        return replace(chain, outcome=Outcome.UNDECIDED, outcome_reason=f"finish: {chain.finish_reason}")
+        return replace(chain, outcome_reason=f"finish: {chain.finish_reason}")
     answer = verdict.compared[0] if verdict.compared else ""
-    outcome = _answer_outcome(verdict)
+    outcome = Outcome(verdict.status.value)
     return replace(chain, outcome=outcome, outcome_reason=verdict.reason, answer=answer)
 
 
-def _chain_stats(chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:
+def _chain_stats(problems: int, chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:
     return {
-        "in": len({chain.problem_id for chain in chains}),
+        "in": problems,
         "out": len(chains),
         "outcomes": dict(Counter(str(chain.outcome) for chain in chains)),
         "empty": sum(not chain.steps for chain in chains),

@@ -56,13 +56,13 @@ def document(settings: PretrainSettings, seed: int) -> Document:
     if rng.random() < settings.drill_fraction:
         return _drill(settings, seed, rng)
     problem = sample_problem(seed, "pretrain")
-    question = (problem.question + "\n", 0.0)
+    question = (problem.question + "\n", settings.question_weight)
     if settings.corpus == "marked" and rng.random() < settings.wrong_fraction:
-        marked = corrupt(problem, rng)
+        marked = corrupt(problem, rng, p_equation=settings.stated_fraction)
         if marked is not None:
             return Document((question, *_marked_pieces(marked.steps, marked.first_error, settings)))
     slips = settings.slips if settings.corpus == "solutions" else 0.0
-    steps = solve(problem, rng, slips=slips).steps
+    steps = solve(problem, rng, slips, settings.stated_fraction).steps
     return Document((question, *((step + "\n", 1.0) for step in steps)))
 
 

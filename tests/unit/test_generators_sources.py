@@ -105,7 +105,7 @@ def test_duplicates_are_dropped_and_counted(tmp_path, caplog):
     [
         (ROWS, {"count": 35}, r"at least 45 different problems.*found 40"),
         (ROWS, {"columns": {"question": "problem"}}, r"problem \(for question\).*found question, answer"),
-        (ROWS, {"columns": {"reference": "answer"}}, "which column holds the question"),
+        (ROWS, {"columns": {"reference": "result"}}, r"result \(for reference\).*found question, answer"),
         ([*ROWS, {"question": " ", "answer": "1"}, {"answer": "1"}], {}, "2 of 42 rows: 41, 42"),
         ([*ROWS, {"question": "q", "answer": None}], {}, "expected a reference.*1 of 41 rows: 41"),
         ([{"question": "", "answer": "1"}] * 30, {}, "30 of 30 rows: 1, 2, .* and 20 more"),

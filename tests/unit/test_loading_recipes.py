@@ -111,7 +111,7 @@ def test_a_dumped_recipe_loads_as_itself(
     path: Path, prompt: str, separator: str, stop: list[str], seed: int, rate: float
 ) -> None:
     changed = {
-        "teacher": {"prompt": prompt, "stop": stop},
+        "teacher": {"prompt": prompt + "{question}", "stop": stop},
         "verifier": {"separator": separator, "learning_rate": rate},
         "seed": seed,
     }
