@@ -280,16 +280,18 @@ class PretrainSettings(Settings):
     """Names the model.
     Letters, digits, dots, dashes and underscores; a letter or digit first."""
     corpus: Literal["solutions", "marked"] = "solutions"
-    """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose first wrong step
-    is followed by `Wrong.` (a verifier's base)."""
+    """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose wrong steps
+    are followed by `Wrong.` and tried again (a verifier's base)."""
     seed: int = 0
     """Seeds weights and corpus."""
     slips: Fraction = 0.02
     """Chance that a step of a solution slips."""
-    wrong_fraction: Fraction = 0.5
-    """Share of marked documents with a wrong step."""
+    wrong_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.35
+    """Chance that a try at a step of the marked corpus is wrong."""
     drill_fraction: Fraction = 0.3
     """Share of the documents that are drills: bare equations, which teach arithmetic cheaply."""
+    recital_fraction: Fraction = 0.0
+    """Share of the documents that restate every fact of their question: finding numbers by name."""
     stated_fraction: Fraction = 0.95
     """Chance that a step states its equation; the others jump to the value."""
     question_weight: Annotated[float, Field(ge=0)] = 0.0
@@ -304,6 +306,9 @@ class PretrainSettings(Settings):
     """Width of the feed-forward layers."""
     layers: PositiveInt = 4
     """Transformer blocks."""
+    exit_layer: Annotated[int, Field(ge=0)] = 0
+    """Blocks after which the next token must be predictable already (0: only after the last). The blocks
+    above are then free to compare what was predicted with what came: to find errors, not to make text."""
     heads: PositiveInt = 4
     """Attention heads."""
     context: PositiveInt = 512
@@ -312,9 +317,13 @@ class PretrainSettings(Settings):
     """Documents in an optimiser step."""
     steps: PositiveInt = 2000
     """Optimiser steps."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps in which the learning rates rise to their peak."""
     muon_lr: Annotated[float, Field(gt=0)] = 0.02
     """Peak learning rate of the matrices."""
     adam_lr: Annotated[float, Field(gt=0)] = 0.003
     """Peak learning rate of embeddings and norms."""
+    processes: PositiveInt = 1
+    """Processes that share a step's documents (data parallel)."""
     threads: PositiveInt = 2
-    """Torch threads."""
+    """Torch threads of each process."""

@@ -4,26 +4,29 @@ Two corpora share one stream of problems (split "pretrain", which no recipe labe
 
 - *solutions*, for the teacher: worked solutions in which a step slips now and then and the slip is
   carried on, as in what people write. The model learns to slip as well, in more ways than arithmetic.
-- *marked*, for the verifier's base: like marked homework. Some solutions are right to the end; the
-  others break off after their first wrong step with the line `Wrong.`. Nothing of the wrong step
-  itself is learnt (its tokens are left out of the loss), only to tell that it is wrong.
+- *marked*, for the verifier's base: like marked homework. A wrong step is followed by the line `Wrong.`
+  and tried again, so that one solution holds many marks. Nothing of a wrong step itself is learnt (its
+  tokens are left out of the loss), only to tell that it is wrong.
 
-Either holds a share of *drills*: the bare equations of solutions, many to a document. They teach the
-arithmetic at a fraction of the tokens that it costs inside word problems.
+Either holds a share of *drills*: the bare equations of solutions, many to a document, and of *recitals*:
+a question and its facts restated in another order. They teach arithmetic, and finding the number that
+belongs to a name, at a fraction of the tokens that it costs inside word problems.
 """
 
 import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 from distill.config import PretrainSettings
-from distill.records import derived_seed
-from generators.world import corrupt, sample_problem, solve
+from distill.records import Problem, derived_seed
+from generators.world import attempts, recite, sample_problem, solve
 
 MARK = "Wrong.\n"
 EQUATION = re.compile(r"[\d./() +*-]*\d[\d./() +*-]* = -?[\d./]*\d")
+NUMBER = re.compile(r" ?\d[\d./]*(?<=\d)")
 DRILL_PROBLEMS = 6
 
 Piece = tuple[str, float]
@@ -41,50 +44,61 @@ class Document:
         return "".join(piece for piece, _ in self.pieces)
 
 
-def documents(settings: PretrainSettings, stream: Literal["train", "eval"]) -> Iterator[Document]:
-    """Endless documents, a function of the settings alone."""
-    index = 0
-    while True:
-        seed = derived_seed("pretrain", settings.seed, settings.corpus, stream, index)
-        yield document(settings, seed)
-        index += 1
+def documents(
+    settings: PretrainSettings, stream: Literal["train", "eval"], start: int = 0, stride: int = 1
+) -> Iterator[Document]:
+    """Endless documents from number `start` on, every `stride`-th; a function of the settings alone."""
+    for index in count(start, stride):
+        yield document(settings, derived_seed("pretrain", settings.seed, settings.corpus, stream, index))
 
 
 def document(settings: PretrainSettings, seed: int) -> Document:
     """One problem with a solution of the corpus' kind, or a drill."""
     rng = random.Random(seed)
-    if rng.random() < settings.drill_fraction:
+    kind = rng.random()
+    if kind < settings.drill_fraction:
         return _drill(settings, seed, rng)
     problem = sample_problem(seed, "pretrain")
     question = (problem.question + "\n", settings.question_weight)
-    if settings.corpus == "marked" and rng.random() < settings.wrong_fraction:
-        marked = corrupt(problem, rng, p_equation=settings.stated_fraction)
-        if marked is not None:
-            return Document((question, *_marked_pieces(marked.steps, marked.first_error, settings)))
-    slips = settings.slips if settings.corpus == "solutions" else 0.0
-    steps = solve(problem, rng, slips, settings.stated_fraction).steps
+    if kind < settings.drill_fraction + settings.recital_fraction:
+        return Document((question, *_recital(settings, problem, rng)))
+    if settings.corpus == "marked":
+        tries = attempts(problem, rng, settings.wrong_fraction, settings.stated_fraction)
+        return Document((question, *(piece for a in tries for piece in _marked(a.step, a.right, settings))))
+    steps = solve(problem, rng, settings.slips, settings.stated_fraction).steps
     return Document((question, *((step + "\n", 1.0) for step in steps)))
+
+
+def _marked(text: str, right: bool, settings: PretrainSettings) -> list[Piece]:
+    """A right line to be learnt, or a wrong one of which only the mark is."""
+    return [(text + "\n", 1.0)] if right else [(text + "\n", 0.0), (MARK, settings.mark_weight)]
+
+
+def _recital(settings: PretrainSettings, problem: Problem, rng: random.Random) -> list[Piece]:
+    """Every fact restated; in the marked corpus, wrong ones are marked."""
+    p_wrong = settings.wrong_fraction if settings.corpus == "marked" else 0.0
+    pieces: list[Piece] = []
+    for attempt in recite(problem, rng, p_wrong):
+        number = NUMBER.search(attempt.step)
+        if not attempt.right or number is None:
+            pieces += _marked(attempt.step, attempt.right, settings)
+            continue
+        # Which fact comes next cannot be told, what its number is can.
+        before, after = attempt.step[: number.start()], attempt.step[number.end() :] + "\n"
+        pieces += [(before, settings.question_weight)] * bool(before)
+        pieces += [(number.group(), 1.0), (after, settings.question_weight)]
+    return pieces
 
 
 def _drill(settings: PretrainSettings, seed: int, rng: random.Random) -> Document:
     """The equations of a few problems, one a line; in the marked corpus, wrong ones are marked."""
+    p_wrong = settings.wrong_fraction if settings.corpus == "marked" else 0.0
     pieces: list[Piece] = []
     for i in range(DRILL_PROBLEMS):
         problem = sample_problem(derived_seed("drill", seed, i), "pretrain")
-        wrong = rng.random() < settings.wrong_fraction if settings.corpus == "marked" else False
-        solution = corrupt(problem, rng, "arithmetic", p_equation=1.0) if wrong else None
-        solution = solution or solve(problem, rng, p_equation=1.0)
-        last = solution.first_error if solution.first_error >= 0 else len(solution.steps) - 1
-        for index, step in enumerate(solution.steps[: last + 1]):
-            if found := EQUATION.search(step):
-                slipped = index == solution.first_error
+        for attempt in attempts(problem, rng, p_wrong, p_equation=1.0, kind="arithmetic"):
+            if found := EQUATION.search(attempt.step):
                 left, right = found.group().strip().rsplit(" = ", 1)
                 # Nobody can predict the operands: in the loss they drown what is to be learnt.
-                pieces += [(f"{left} =", 0.0), (f" {right}\n", 0.0 if slipped else 1.0)]
-                pieces += [(MARK, settings.mark_weight)] * slipped
+                pieces += [(f"{left} =", 0.0), *_marked(f" {right}", attempt.right, settings)]
     return Document(tuple(pieces) or ((MARK, 0.0),))
-
-
-def _marked_pieces(steps: tuple[str, ...], first_error: int, settings: PretrainSettings) -> list[Piece]:
-    right = [(step + "\n", 1.0) for step in steps[:first_error]]
-    return [*right, (steps[first_error] + "\n", 0.0), (MARK, settings.mark_weight)]

@@ -7,6 +7,7 @@ A checkpoint is written every few minutes, and the same command goes on from it.
 
 import json
 import math
+import multiprocessing
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.config import PretrainSettings
@@ -22,7 +25,10 @@ from generators.tiny.corpus import Document, documents
 from generators.tiny.tokenizer import train_tokenizer
 
 POOL_BATCHES = 32
+TOKENIZER_DOCUMENTS = 4000
+CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 120.0
+MEETING_POINT = "processes"  # the file through which the processes of a training find each other
 WIDTH_STEP = 16
 """Batches are as wide as a multiple of this: few shapes, so that freed memory is used again."""
 
@@ -78,16 +84,21 @@ def collate(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
     return ids, weights
 
 
-def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Cross-entropy of the next token, averaged by weight; logits only where it weighs."""
+def weighted_loss(model: LlamaForCausalLM, batch: Batch, exit_layer: int = 0) -> Tensor:
+    """Cross-entropy of the next token, averaged by weight; logits only where it weighs.
+
+    With `exit_layer`, the same again read off after that many layers, and both are added.
+    """
     ids, weights = batch
     target, weight = ids[:, 1:], weights[:, 1:]
     chosen = weight > 0
     with torch.autocast("cpu", dtype=torch.bfloat16):  # 1.6 times fp32 on AVX-512 BF16
-        hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state  # [B, T-1, H]
-        logits = model.lm_head(hidden[chosen])  # [chosen, V]
-    losses = nn.functional.cross_entropy(logits.float(), target[chosen], reduction="none")
-    return (losses * weight[chosen]).sum() / weight.sum()
+        states = model.model(input_ids=ids[:, :-1], output_hidden_states=exit_layer > 0)
+        read = [states.last_hidden_state]  # [B, T-1, H]
+        read += [model.model.norm(states.hidden_states[exit_layer])] if exit_layer else []
+        logits = [model.lm_head(hidden[chosen]) for hidden in read]  # [chosen, V] each
+    losses = [cross_entropy(each.float(), target[chosen], reduction="none") for each in logits]
+    return (sum(losses) * weight[chosen]).sum() / weight.sum()
 
 
 def optimisers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
@@ -101,58 +112,100 @@ def optimisers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
     return [muon, adam]
 
 
-def schedule(progress: float) -> float:
-    """Share of the peak learning rate at `progress` in [0, 1]: 2% warm-up, flat, linear decay from 40%."""
-    return min(1.0, progress / 0.02 + 1e-3, max(0.0, (1.0 - progress) / 0.6))
+def schedule(step: int, settings: PretrainSettings) -> float:
+    """Share of the peak learning rate at a step: warm-up, flat, linear decay from 40% of the steps."""
+    warm = step / max(settings.warmup_steps, 1) + 1e-3
+    return min(1.0, warm, max(0.0, (1.0 - step / settings.steps) / 0.6))
 
 
 def pretrain(settings: PretrainSettings, folder: Path, say: Any = print) -> dict[str, float]:
     """Train to `settings.steps` and save model and tokenizer (bf16 safetensors) in `folder`.
 
+    `settings.processes` share every step: on small models that is faster than as many threads.
+
     Returns:
         Figures of the run: held-out loss, tokens seen, seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(settings.threads)
-    sample = (doc.text for doc in islice(documents(settings, "train"), 4000))
-    tokenizer = train_tokenizer(sample, settings.vocab_size)
-    model = build_model(settings, tokenizer)
-    state = _resume(folder, model, opts := optimisers(model, settings))
-    stream = batches(
-        tokenizer, islice(documents(settings, "train"), state["documents"], None), settings.batch_size
-    )
-    started = last_saved = time.monotonic()
-    while state["step"] < settings.steps:
-        loss, tokens = _train_step(model, opts, next(stream), state["step"] / settings.steps)
-        state["step"] += 1
-        state["tokens"] += tokens
-        state["documents"] += settings.batch_size
-        if state["step"] % 50 == 0:
-            _report(say, state, settings.steps, loss, time.monotonic() - started)
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-            _checkpoint(folder, model, opts, state)
-            last_saved = time.monotonic()
-    state["seconds"] += time.monotonic() - started
+    (folder / MEETING_POINT).unlink(missing_ok=True)
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_train, args=(settings, folder, rank), daemon=True)
+        for rank in range(1, settings.processes)
+    ]
+    for process in others:
+        process.start()
+    model, tokenizer, state = _train(settings, folder, 0, say)
     figures = {"loss": heldout_loss(model, tokenizer, settings), "tokens": state["tokens"]}
     figures |= {"seconds": state["seconds"], "parameters": sum(p.numel() for p in model.parameters())}
     save_model(model, tokenizer, folder, figures)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for leftover in (CHECKPOINT, MEETING_POINT):
+        (folder / leftover).unlink(missing_ok=True)
     return figures
 
 
+def _train(
+    settings: PretrainSettings, folder: Path, rank: int, say: Any = None
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, dict[str, Any]]:
+    """One process of a training: its share of the documents, gradients averaged over all processes."""
+    torch.set_num_threads(settings.threads)
+    world = settings.processes
+    if world > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{(folder / MEETING_POINT).absolute()}", rank=rank, world_size=world
+        )
+    tokenizer = train_tokenizer(
+        (d.text for d in islice(documents(settings, "train"), 4000)), settings.vocab_size
+    )
+    model = build_model(settings, tokenizer)
+    state = _resume(folder, model, opts := optimisers(model, settings))
+    mine = documents(settings, "train", state["documents"] + rank, world)
+    stream = batches(tokenizer, mine, settings.batch_size // world)
+    started = last_saved = time.monotonic()
+    while state["step"] < settings.steps:
+        loss, tokens = _train_step(model, opts, next(stream), settings, schedule(state["step"], settings))
+        state["step"] += 1
+        state["tokens"] += tokens * world
+        state["documents"] += settings.batch_size
+        if rank == 0 and state["step"] % 50 == 0:
+            _report(say, state, settings.steps, loss, time.monotonic() - started)
+        if rank == 0 and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+            last_saved = time.monotonic()
+            _checkpoint(folder, model, opts, state | {"seconds": state["seconds"] + last_saved - started})
+    state["seconds"] += time.monotonic() - started
+    if world > 1:
+        dist.destroy_process_group()
+    return model, tokenizer, state
+
+
 def _train_step(
-    model: LlamaForCausalLM, opts: list[torch.optim.Optimizer], batch: Batch, progress: float
+    model: LlamaForCausalLM,
+    opts: list[torch.optim.Optimizer],
+    batch: Batch,
+    settings: PretrainSettings,
+    share: float,
 ) -> tuple[float, int]:
     for opt in opts:
         for group in opt.param_groups:
-            group["lr"] = group["initial_lr"] * schedule(progress)
-    loss = weighted_loss(model, batch)
+            group["lr"] = group["initial_lr"] * share
+    loss = weighted_loss(model, batch, settings.exit_layer)
     loss.backward()
+    if settings.processes > 1:
+        _average_gradients(model)
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for opt in opts:
         opt.step()
         opt.zero_grad(set_to_none=True)
     return float(loss.detach()), batch[0].numel()
+
+
+def _average_gradients(model: nn.Module) -> None:
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def _report(say: Any, state: dict[str, Any], steps: int, loss: float, seconds: float) -> None:
@@ -166,13 +219,13 @@ def _checkpoint(
 ) -> None:
     torch.save(
         {"model": model.state_dict(), "opts": [o.state_dict() for o in opts], "state": state},
-        folder / "checkpoint.tmp",
+        folder / f"{CHECKPOINT}.tmp",
     )
-    (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
+    (folder / f"{CHECKPOINT}.tmp").replace(folder / CHECKPOINT)
 
 
 def _resume(folder: Path, model: nn.Module, opts: list[torch.optim.Optimizer]) -> dict[str, Any]:
-    path = folder / "checkpoint.pt"
+    path = folder / CHECKPOINT
     if not path.exists():
         return {"step": 0, "tokens": 0, "documents": 0, "seconds": 0.0}
     saved = torch.load(path, weights_only=True)

@@ -11,14 +11,33 @@ What counts as right is the truth table of docs/world.md.
 from generators.world.families import FAMILIES, SPLITS, WORLD_VERSION, sample_problem, split_of
 from generators.world.graph import Graph, Quantity, decode
 from generators.world.judge import KINDS, Judgement, answer_of, judge, judge_step
-from generators.world.mutate import corrupt
+from generators.world.mutate import Attempt, attempts, corrupt, recite
 from generators.world.numbers import format_number, parse_number
 from generators.world.slips import CORRUPTIONS
 from generators.world.solve import solve
 from generators.world.write import Solution
 
 __all__ = [
-    "CORRUPTIONS", "FAMILIES", "KINDS", "SPLITS", "WORLD_VERSION", "Graph", "Judgement", "Quantity",
-    "Solution", "answer_of", "corrupt", "decode", "format_number", "judge", "judge_step",
-    "parse_number", "sample_problem", "solve", "split_of",
+    "CORRUPTIONS",
+    "FAMILIES",
+    "KINDS",
+    "SPLITS",
+    "WORLD_VERSION",
+    "Attempt",
+    "Graph",
+    "Judgement",
+    "Quantity",
+    "Solution",
+    "answer_of",
+    "attempts",
+    "corrupt",
+    "decode",
+    "format_number",
+    "judge",
+    "judge_step",
+    "parse_number",
+    "recite",
+    "sample_problem",
+    "solve",
+    "split_of",
 ]  # fmt: skip

@@ -84,13 +84,13 @@ def write(
     state = State(graph, rng, dict(graph.values), known=known)
     for position, (target, expr) in enumerate(plan):
         if len(plan) <= LONGEST_RESTATED and rng.random() < P_RESTATE:
-            _restate(state)
+            restate(state)
         # A step that does the work of several shows it: nobody does three operations silently.
         stated = (rng.random() < p_equation or len(leaves(expr)) > 2) and not has_floor(expr)
         slip = slipper(state, position, target, expr, stated) if slipper else None
-        _write_step(state, target, expr, stated, slip)
+        write_step(state, target, expr, stated, slip)
     slip = slipper(state, len(plan), graph.goal, None, False) if slipper else None
-    _write_answer(state, slip)
+    write_answer(state, slip)
     return Solution(tuple(state.steps), state.first_error, state.kind, state.cause)
 
 
@@ -100,7 +100,8 @@ def spelled(graph: Graph, name: str, value: Number) -> str:
     return quantity.text if value == quantity.value else format_number(value)
 
 
-def _write_step(state: State, target: str, expr: Expr, stated: bool, slip: Slip | None) -> None:
+def write_step(state: State, target: str, expr: Expr, stated: bool, slip: Slip | None) -> None:
+    """Add the line that derives `target`, as `slip` has it, to the state."""
     if slip and slip.skip:
         state.belief[target] = slip.value
         state.confused.add(target)
@@ -121,10 +122,11 @@ def _write_step(state: State, target: str, expr: Expr, stated: bool, slip: Slip 
             state.first_error, state.kind = len(state.steps), kind
     state.belief[target] = value
     state.known.append(target)
-    state.steps.append(_line(state, target, literals, value))
+    state.steps.append(line(state, target, literals, value))
 
 
-def _line(state: State, target: str, literals: Expr | None, value: Number) -> str:
+def line(state: State, target: str, literals: Expr | None, value: Number) -> str:
+    """A line that states `value` for the quantity `target`, with the equation if there is one."""
     frames = state.graph.quantities[target].frames
     frame = frames[0]
     if len(frames) > 1 and state.rng.random() > P_FIRST_FRAME:
@@ -147,7 +149,8 @@ def _speller(graph: Graph) -> Callable[[Number], str]:
     return spell
 
 
-def _write_answer(state: State, slip: Slip | None) -> None:
+def write_answer(state: State, slip: Slip | None) -> None:
+    """Add the answer line, as `slip` has it, to the state."""
     goal = state.graph.goal
     value = slip.value if slip else state.belief[goal]
     if state.first_error < 0 and value != state.graph.values[goal]:
@@ -156,8 +159,8 @@ def _write_answer(state: State, slip: Slip | None) -> None:
     state.steps.append(ANSWER + spelled(state.graph, goal, value))
 
 
-def _restate(state: State) -> None:
+def restate(state: State) -> None:
     """A true restatement of a fact."""
     names = [name for name in state.known if state.graph.quantities[name].role == FACT]
     name = names[state.rng.randrange(len(names))]
-    state.steps.append(_line(state, name, None, state.belief[name]))
+    state.steps.append(line(state, name, None, state.belief[name]))

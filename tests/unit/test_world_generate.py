@@ -12,9 +12,11 @@ from generators.world import (
     FAMILIES,
     WORLD_VERSION,
     answer_of,
+    attempts,
     corrupt,
     decode,
     judge,
+    recite,
     sample_problem,
     solve,
     split_of,
@@ -83,6 +85,33 @@ def test_corruption_is_found_where_it_is(family: str, kind: str) -> None:
         assert solution.kind == kind or (kind == "omitted" and solution.kind in ("operand", "value"))
         assert judge(problem, solution.steps[: solution.first_error]).first_error == -1
     assert made > COUNT / 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_wrong_attempts_are_first_errors_and_right_ones_are_right(family: str) -> None:
+    rng = random.Random(5)
+    wrong = 0
+    for problem in problems(family):
+        before: list[str] = []
+        for attempt in attempts(problem, rng, p_wrong=0.4, p_equation=0.8):
+            found = judge(problem, [*before, attempt.step]).first_error
+            assert found == (-1 if attempt.right else len(before)), (problem.question, before, attempt)
+            before += [attempt.step] * attempt.right
+            wrong += not attempt.right
+        assert judge(problem, before).complete
+    assert wrong > COUNT / 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_recital_states_every_fact(family: str) -> None:
+    rng = random.Random(6)
+    for problem in problems(family):
+        tried = recite(problem, rng, p_wrong=0.3)
+        right = [attempt.step for attempt in tried if attempt.right]
+        facts = [q for q in decode(problem.payload).quantities.values() if q.role == "fact"]
+        assert len(right) == len(facts)
+        assert judge(problem, right).first_error == -1
+        assert all(judge(problem, [a.step]).first_error == 0 for a in tried if not a.right)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
