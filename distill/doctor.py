@@ -100,10 +100,19 @@ def _disk() -> tuple[bool, str]:
     return gib > 1, f"{gib:.1f} GiB free here"
 
 
+def _sandbox() -> tuple[bool, str]:
+    import checkers
+
+    layers = checkers.active_layers()
+    named = ", ".join(layer.name + ("" if layer.on else " (off)") for layer in layers)
+    return all(layer.on for layer in layers if layer.required), named
+
+
 TESTS = (
     ("GPU", _gpu),
     ("4-bit", _four_bit),
     ("answer checker", _checkers),
+    ("code sandbox", _sandbox),
     ("Ray", _ray),
     ("disk", _disk),
 )
