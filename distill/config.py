@@ -298,6 +298,8 @@ class PretrainSettings(Settings):
     """Weight of the question's tokens in the loss."""
     mark_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the mark's tokens in the loss."""
+    doubt_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of telling, at every token of a marked solution, whether its step has gone wrong by then."""
     vocab_size: PositiveInt = 1024
     """Entries of the tokenizer."""
     hidden_size: PositiveInt = 256

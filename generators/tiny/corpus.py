@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from distill.config import PretrainSettings
 from distill.records import Problem, derived_seed
@@ -29,7 +29,14 @@ EQUATION = re.compile(r"[\d./() +*-]*\d[\d./() +*-]* = -?[\d./]*\d")
 NUMBER = re.compile(r" ?\d[\d./]*(?<=\d)")
 DRILL_PROBLEMS = 6
 
-Piece = tuple[str, float]
+
+class Piece(NamedTuple):
+    """Text that is learnt with one weight, and whether the step that it is of has gone wrong by then
+    (None: not part of a step, or nobody asks)."""
+
+    text: str
+    weight: float
+    wrong: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Document:
     @property
     def text(self) -> str:
         """The whole text."""
-        return "".join(piece for piece, _ in self.pieces)
+        return "".join(piece.text for piece in self.pieces)
 
 
 def documents(
@@ -59,19 +66,25 @@ def document(settings: PretrainSettings, seed: int) -> Document:
     if kind < settings.drill_fraction:
         return _drill(settings, seed, rng)
     problem = sample_problem(seed, "pretrain")
-    question = (problem.question + "\n", settings.question_weight)
+    question = Piece(problem.question + "\n", settings.question_weight)
     if kind < settings.drill_fraction + settings.recital_fraction:
         return Document((question, *_recital(settings, problem, rng)))
     if settings.corpus == "marked":
         tries = attempts(problem, rng, settings.wrong_fraction, settings.stated_fraction)
-        return Document((question, *(piece for a in tries for piece in _marked(a.step, a.right, settings))))
+        return Document(
+            (question, *(piece for a in tries for piece in _marked(a.step, a.wrong_at, settings)))
+        )
     steps = solve(problem, rng, settings.slips, settings.stated_fraction).steps
-    return Document((question, *((step + "\n", 1.0) for step in steps)))
+    return Document((question, *(Piece(step + "\n", 1.0) for step in steps)))
 
 
-def _marked(text: str, right: bool, settings: PretrainSettings) -> list[Piece]:
+def _marked(text: str, wrong_at: int | None, settings: PretrainSettings) -> list[Piece]:
     """A right line to be learnt, or a wrong one of which only the mark is."""
-    return [(text + "\n", 1.0)] if right else [(text + "\n", 0.0), (MARK, settings.mark_weight)]
+    if wrong_at is None:
+        return [Piece(text + "\n", 1.0, False)]
+    cut = max(text.rfind(" ", 0, wrong_at + 1), 0)  # the tokenizer always splits before a blank
+    right, wrong = Piece(text[:cut], 0.0, False), Piece(text[cut:] + "\n", 0.0, True)
+    return [right, wrong, Piece(MARK, settings.mark_weight)][not cut :]
 
 
 def _recital(settings: PretrainSettings, problem: Problem, rng: random.Random) -> list[Piece]:
@@ -81,12 +94,12 @@ def _recital(settings: PretrainSettings, problem: Problem, rng: random.Random) -
     for attempt in recite(problem, rng, p_wrong):
         number = NUMBER.search(attempt.step)
         if not attempt.right or number is None:
-            pieces += _marked(attempt.step, attempt.right, settings)
+            pieces += _marked(attempt.step, attempt.wrong_at, settings)
             continue
         # Which fact comes next cannot be told, what its number is can.
         before, after = attempt.step[: number.start()], attempt.step[number.end() :] + "\n"
-        pieces += [(before, settings.question_weight)] * bool(before)
-        pieces += [(number.group(), 1.0), (after, settings.question_weight)]
+        pieces += [Piece(before, settings.question_weight, False)] * bool(before)
+        pieces += [Piece(number.group(), 1.0, False), Piece(after, settings.question_weight, False)]
     return pieces
 
 
@@ -100,5 +113,6 @@ def _drill(settings: PretrainSettings, seed: int, rng: random.Random) -> Documen
             if found := EQUATION.search(attempt.step):
                 left, right = found.group().strip().rsplit(" = ", 1)
                 # Nobody can predict the operands: in the loss they drown what is to be learnt.
-                pieces += [(f"{left} =", 0.0), *_marked(f" {right}", attempt.right, settings)]
-    return Document(tuple(pieces) or ((MARK, 0.0),))
+                pieces.append(Piece(f"{left} =", 0.0, False))
+                pieces += _marked(f" {right}", None if attempt.right else 0, settings)
+    return Document(tuple(pieces) or (Piece(MARK, 0.0),))

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.config import PretrainSettings
-from generators.tiny.corpus import Document, documents
+from generators.tiny.corpus import MARK, Document, documents
 from generators.tiny.tokenizer import train_tokenizer
 
 POOL_BATCHES = 32
@@ -32,7 +32,10 @@ MEETING_POINT = "processes"  # the file through which the processes of a trainin
 WIDTH_STEP = 16
 """Batches are as wide as a multiple of this: few shapes, so that freed memory is used again."""
 
-Batch = tuple[Tensor, Tensor]
+NO_STEP = -1
+
+Row = tuple[list[int], list[float], list[int]]
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -54,51 +57,70 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
     return LlamaForCausalLM(config)
 
 
-def encode_document(tokenizer: PreTrainedTokenizerFast, doc: Document) -> tuple[list[int], list[float]]:
-    """Token ids and loss weight of each, closed by the end token. Pieces end where
-    the tokenizer always splits (newlines, before a blank), so encoding them apart is encoding them whole."""
+def encode_document(tokenizer: PreTrainedTokenizerFast, doc: Document) -> Row:
+    """Token ids, loss weights and doubts (1 the step has gone wrong, 0 not, -1 no step), closed by the end
+    token. Pieces end where the tokenizer always splits (newlines, before a blank), so encoding them apart
+    is encoding them whole."""
     ids: list[int] = []
     weights: list[float] = []
-    encoded = tokenizer([text for text, _ in doc.pieces], add_special_tokens=False)["input_ids"]
-    for piece_ids, (_, weight) in zip(encoded, doc.pieces, strict=True):
+    doubts: list[int] = []
+    encoded = tokenizer([piece.text for piece in doc.pieces], add_special_tokens=False)["input_ids"]
+    for piece_ids, piece in zip(encoded, doc.pieces, strict=True):
         ids += piece_ids
-        weights += [weight] * len(piece_ids)
-    return [*ids, tokenizer.eos_token_id], [*weights, 1.0]
+        weights += [piece.weight] * len(piece_ids)
+        doubts += [NO_STEP if piece.wrong is None else int(piece.wrong)] * len(piece_ids)
+    return [*ids, tokenizer.eos_token_id], [*weights, 1.0], [*doubts, NO_STEP]
+
+
+def mark_token(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Id of the token that a mark begins with."""
+    return int(tokenizer(MARK, add_special_tokens=False)["input_ids"][0])
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, docs: Iterator[Document], size: int) -> Iterator[Batch]:
-    """Padded (ids, weights) of shape [size, T], documents of like length together, in random order."""
+    """Padded ids, weights and doubts [size, T], documents of like length together, in random order."""
     order = torch.Generator().manual_seed(0)
     while True:
         pool = [encode_document(tokenizer, doc) for doc in islice(docs, POOL_BATCHES * size)]
-        pool.sort(key=lambda pair: len(pair[0]))
+        pool.sort(key=lambda row: len(row[0]))
         for index in torch.randperm(POOL_BATCHES, generator=order).tolist():
             yield collate(pool[index * size : (index + 1) * size], tokenizer.pad_token_id)
 
 
-def collate(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
-    """Right-padded ids [B, T] and weights [B, T]; padding weighs nothing."""
-    width = -(-max(len(ids) for ids, _ in rows) // WIDTH_STEP) * WIDTH_STEP
-    ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows])
-    weights = torch.tensor([w + [0.0] * (width - len(w)) for _, w in rows])
-    return ids, weights
+def collate(rows: list[Row], pad: int) -> Batch:
+    """Right-padded ids, weights and doubts, each [B, T]; padding weighs nothing."""
+    width = -(-max(len(ids) for ids, _, _ in rows) // WIDTH_STEP) * WIDTH_STEP
+    fill = (pad, 0.0, NO_STEP)
+    ids, weights, doubts = (
+        torch.tensor([row[i] + [fill[i]] * (width - len(row[i])) for row in rows]) for i in range(3)
+    )
+    return ids, weights, doubts
 
 
-def weighted_loss(model: LlamaForCausalLM, batch: Batch, exit_layer: int = 0) -> Tensor:
+def training_loss(model: LlamaForCausalLM, batch: Batch, settings: PretrainSettings, mark: int) -> Tensor:
     """Cross-entropy of the next token, averaged by weight; logits only where it weighs.
 
-    With `exit_layer`, the same again read off after that many layers, and both are added.
+    With `exit_layer`, the same again read off after that many layers is added. With `doubt_weight`, so is
+    the binary cross-entropy of "this step has gone wrong" at every token of a step, read off as the logit
+    of the token `mark`: what a mark at the step's end says, at the very token that earns it.
     """
-    ids, weights = batch
-    target, weight = ids[:, 1:], weights[:, 1:]
-    chosen = weight > 0
+    ids, weights, doubts = batch
+    target, weight, doubt = ids[:, 1:], weights[:, 1:], doubts[:, :-1]
+    chosen, asked = weight > 0, doubt >= 0
     with torch.autocast("cpu", dtype=torch.bfloat16):  # 1.6 times fp32 on AVX-512 BF16
-        states = model.model(input_ids=ids[:, :-1], output_hidden_states=exit_layer > 0)
-        read = [states.last_hidden_state]  # [B, T-1, H]
-        read += [model.model.norm(states.hidden_states[exit_layer])] if exit_layer else []
+        states = model.model(input_ids=ids[:, :-1], output_hidden_states=settings.exit_layer > 0)
+        last = states.last_hidden_state  # [B, T-1, H]
+        read = [last]
+        if settings.exit_layer:
+            read.append(model.model.norm(states.hidden_states[settings.exit_layer]))
         logits = [model.lm_head(hidden[chosen]) for hidden in read]  # [chosen, V] each
-    losses = [cross_entropy(each.float(), target[chosen], reduction="none") for each in logits]
-    return (sum(losses) * weight[chosen]).sum() / weight.sum()
+        suspicion = last[asked] @ model.lm_head.weight[mark]  # [asked]
+    losses = sum(cross_entropy(each.float(), target[chosen], reduction="none") for each in logits)
+    loss = (losses * weight[chosen]).sum() / weight.sum()
+    if settings.doubt_weight and asked.any():
+        truth = doubt[asked].float()
+        loss = loss + settings.doubt_weight * binary_cross_entropy_with_logits(suspicion.float(), truth)
+    return loss
 
 
 def optimisers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
@@ -157,13 +179,15 @@ def _train(
     tokenizer = train_tokenizer(
         (d.text for d in islice(documents(settings, "train"), 4000)), settings.vocab_size
     )
+    mark = mark_token(tokenizer)
     model = build_model(settings, tokenizer)
     state = _resume(folder, model, opts := optimisers(model, settings))
     mine = documents(settings, "train", state["documents"] + rank, world)
     stream = batches(tokenizer, mine, settings.batch_size // world)
     started = last_saved = time.monotonic()
     while state["step"] < settings.steps:
-        loss, tokens = _train_step(model, opts, next(stream), settings, schedule(state["step"], settings))
+        share = schedule(state["step"], settings)
+        loss, tokens = _train_step(model, opts, next(stream), settings, mark, share)
         state["step"] += 1
         state["tokens"] += tokens * world
         state["documents"] += settings.batch_size
@@ -183,12 +207,13 @@ def _train_step(
     opts: list[torch.optim.Optimizer],
     batch: Batch,
     settings: PretrainSettings,
+    mark: int,
     share: float,
 ) -> tuple[float, int]:
     for opt in opts:
         for group in opt.param_groups:
             group["lr"] = group["initial_lr"] * share
-    loss = weighted_loss(model, batch, settings.exit_layer)
+    loss = training_loss(model, batch, settings, mark)
     loss.backward()
     if settings.processes > 1:
         _average_gradients(model)
@@ -239,11 +264,15 @@ def _resume(folder: Path, model: nn.Module, opts: list[torch.optim.Optimizer]) -
 def heldout_loss(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings, count: int = 1024
 ) -> float:
-    """Mean weighted loss on documents of another stream."""
+    """Mean next-token loss on documents of another stream."""
     docs = [encode_document(tokenizer, doc) for doc in islice(documents(settings, "eval"), count)]
-    docs.sort(key=lambda pair: len(pair[0]))
+    docs.sort(key=lambda row: len(row[0]))
     chunks = [docs[i : i + 128] for i in range(0, count, 128)]
-    losses = [float(weighted_loss(model, collate(chunk, tokenizer.pad_token_id))) for chunk in chunks]
+    plain = settings.model_copy(update={"exit_layer": 0, "doubt_weight": 0.0})
+    losses = [
+        float(training_loss(model, collate(chunk, tokenizer.pad_token_id), plain, mark_token(tokenizer)))
+        for chunk in chunks
+    ]
     return math.fsum(losses) / len(losses)
 
 

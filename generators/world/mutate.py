@@ -1,8 +1,9 @@
 """Chains with exactly one slip of a given kind, for tests and for training verifiers."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from distill.records import Problem
 from generators.world.graph import FACT, decode
@@ -31,10 +32,18 @@ Target = tuple[str, Expr | None]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a step of a solution; after a wrong one the same step is tried again."""
+    """One try at a step of a solution; after a wrong one the same step is tried again.
+
+    `wrong_at` is the index of the character where a wrong step parts from the right one that it would
+    have been; None for a right step."""
 
     step: str
-    right: bool
+    wrong_at: int | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether the judge would accept it."""
+        return self.wrong_at is None
 
 
 def attempts(
@@ -57,7 +66,7 @@ def attempts(
     for position, (target, expr) in enumerate(targets):
         if rng.random() < P_RESTATE:
             restate(state)
-            found.append(Attempt(state.steps[-1], right=True))
+            found.append(Attempt(state.steps[-1]))
         p_stated = 1.0 if expr and len(leaves(expr)) > 2 else p_equation
         stated = expr is not None and not has_floor(expr) and rng.random() < p_stated
         while rng.random() < p_wrong:
@@ -65,9 +74,9 @@ def attempts(
             wrong = slip and _wrong_step(state, slip, targets[position:], stated)
             if not wrong:
                 break
-            found.append(Attempt(wrong, right=False))
+            found.append(wrong)
         _write(state, (target, expr), stated, None)
-        found.append(Attempt(state.steps[-1], right=True))
+        found.append(Attempt(state.steps[-1]))
     return tuple(found)
 
 
@@ -80,30 +89,54 @@ def recite(problem: Problem, rng: random.Random, p_wrong: float) -> tuple[Attemp
     rng.shuffle(facts)
     found: list[Attempt] = []
     for name in facts:
+        true = graph.quantities[name].value
         while len(facts) > 1 and rng.random() < p_wrong:
             value = others[rng.randrange(len(others))]
-            if value != graph.quantities[name].value:
-                found.append(Attempt(line(state, name, None, value), right=False))
-        found.append(Attempt(line(state, name, None, graph.quantities[name].value), right=True))
+            if value != true:
+                found.append(_twins(rng, *(partial(line, state, name, None, v) for v in (value, true))))
+        found.append(Attempt(line(state, name, None, true)))
     return tuple(found)
 
 
-def _wrong_step(state: State, slip: Slip, targets: Sequence[Target], stated: bool) -> str | None:
+def _wrong_step(state: State, slip: Slip, targets: Sequence[Target], stated: bool) -> Attempt | None:
     """The step in which `slip`, made at the first target, shows; the state stays as it is."""
-    trial = replace(state, belief=dict(state.belief), known=list(state.known), steps=[], confused=set())
-    _write(trial, targets[0], stated, slip)
+    trial, twin = _copy(state), _copy(state)
+    target = targets[0]
     if slip.skip:  # it shows where the skipped quantity is used
-        user = next(t for t in targets[1:] if t[1] and targets[0][0] in leaves(t[1]))
-        _write(trial, user, not has_floor(user[1]), None)
-    return trial.steps[-1] if trial.first_error >= 0 else None
+        _write(trial, target, stated, slip)
+        target = next(t for t in targets[1:] if t[1] and targets[0][0] in leaves(t[1]))
+        stated = not has_floor(target[1])
+    found = _twins(
+        state.rng,
+        lambda: _write(trial, target, stated, None if slip.skip else slip),
+        lambda: _write(twin, target, stated, None),
+    )
+    return found if trial.first_error >= 0 else None
 
 
-def _write(state: State, target: Target, stated: bool, slip: Slip | None) -> None:
+def _twins(rng: random.Random, wrong: Callable[[], str], right: Callable[[], str]) -> Attempt:
+    """A wrong line, and where it parts from the right one in the same words."""
+    before = rng.getstate()
+    step = wrong()
+    after = rng.getstate()
+    rng.setstate(before)
+    twin = right()
+    rng.setstate(after)
+    parting = (i for i, (a, b) in enumerate(zip(step, twin)) if a != b)
+    return Attempt(step, next(parting, min(len(step), len(twin)) - 1))
+
+
+def _copy(state: State) -> State:
+    return replace(state, belief=dict(state.belief), known=list(state.known), steps=[], confused=set())
+
+
+def _write(state: State, target: Target, stated: bool, slip: Slip | None) -> str:
     name, expr = target
     if expr is None:
         write_answer(state, slip)
     else:
         write_step(state, name, expr, stated, slip)
+    return state.steps[-1] if state.steps else ""
 
 
 def corrupt(

@@ -30,19 +30,19 @@ def test_pieces_are_cut_where_tokens_end(corpus: str) -> None:
     docs = drawn(corpus=corpus)
     tokenizer = train_tokenizer((doc.text for doc in docs), 600)
     for doc in docs:
-        ids, weights = encode_document(tokenizer, doc)
+        ids, weights, doubts = encode_document(tokenizer, doc)
         assert ids == [*tokenizer(doc.text)["input_ids"], tokenizer.eos_token_id]
-        assert len(weights) == len(ids)
+        assert len(weights) == len(doubts) == len(ids)
         assert tokenizer.decode(ids[:-1]) == doc.text
 
 
 def test_a_wrong_step_is_marked_and_never_learnt() -> None:
     marks = 0
     for doc in drawn(corpus="marked", mark_weight=3.0):
-        for (text, weight), (following, mark_weight) in zip(doc.pieces, doc.pieces[1:]):
-            if following == MARK:
-                assert weight == 0.0, (text, doc)
-                assert mark_weight == 3.0
+        for piece, following in zip(doc.pieces, doc.pieces[1:]):
+            assert (following.text == MARK) == bool(piece.wrong), (piece, doc)
+            if piece.wrong:
+                assert (piece.weight, following.weight) == (0.0, 3.0)
                 marks += 1
     assert marks > 100
     assert not any(MARK in doc.text for doc in drawn(corpus="solutions"))
@@ -51,9 +51,9 @@ def test_a_wrong_step_is_marked_and_never_learnt() -> None:
 def test_a_recital_is_learnt_by_its_numbers() -> None:
     docs = drawn(drill_fraction=0.0, recital_fraction=1.0, corpus="solutions", question_weight=0.1)
     for doc in docs:
-        assert doc.pieces[0][1] == 0.1
-        for text, weight in doc.pieces[1:]:
-            assert (weight == 1.0) == any(c.isdigit() for c in text), (text, weight)
+        assert doc.pieces[0].weight == 0.1
+        for piece in doc.pieces[1:]:
+            assert (piece.weight == 1.0) == any(c.isdigit() for c in piece.text), piece
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nothing() -> None:
