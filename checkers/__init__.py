@@ -19,6 +19,17 @@ from checkers.steps import check_steps
 from checkers.verdict import Status, Verdict
 
 __all__ = [
-    "CallCase", "CodeVerdict", "Limits", "Pool", "PoolError", "SandboxError", "Status", "StdinCase", "Verdict",
-    "active_layers", "check_code", "check_math", "check_steps",
-]  # fmt: skip
+    "CallCase",
+    "CodeVerdict",
+    "Limits",
+    "Pool",
+    "PoolError",
+    "SandboxError",
+    "Status",
+    "StdinCase",
+    "Verdict",
+    "active_layers",
+    "check_code",
+    "check_math",
+    "check_steps",
+]
