@@ -13,6 +13,7 @@ Undecided is never to be counted as wrong.
 """
 
 from checkers.code import CallCase, CodeVerdict, Limits, SandboxError, StdinCase, active_layers, check_code
+from checkers.logic import answer_of, check_deduction, check_logic
 from checkers.math import check_math
 from checkers.pool import Pool, PoolError
 from checkers.steps import check_steps
@@ -29,7 +30,10 @@ __all__ = [
     "StdinCase",
     "Verdict",
     "active_layers",
+    "answer_of",
     "check_code",
+    "check_deduction",
+    "check_logic",
     "check_math",
     "check_steps",
 ]

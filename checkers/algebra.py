@@ -17,6 +17,7 @@ logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns that its
 
 _LETTERS_ONLY = re.compile(r"[A-Za-z ]*")
 _TRAILING_UNIT = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
+_RELATION = re.compile(r"[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|ne|neq)(?![a-z])")
 _DOUBLE_STAR_POWER = re.compile(r"\*\*\s*(-?[0-9.]+|\w)")
 
 
@@ -40,14 +41,18 @@ def compare(stated: str, wanted: str) -> Verdict:
         raise
     except Exception as error:  # sympy raises whatever it likes; it is a verdict, not our failure
         return undecided(f"sympy could not compare: {type(error).__name__}", compared)
-    return correct("equal by algebra", compared) if equal else incorrect("not equal", compared)
+    if equal:
+        return correct("equal by algebra", compared)
+    if _RELATION.search(stated) or _RELATION.search(wanted):  # one set of solutions has many descriptions
+        return undecided("inequalities that sympy does not find equal", compared)
+    return incorrect("not equal", compared)
 
 
 def _parsed(text: str) -> Any | None:
     """The sympy object that `text` spells in LaTeX or plain notation, or None."""
     text = _TRAILING_UNIT.sub("", text) or text
     latex = _DOUBLE_STAR_POWER.sub(r"^{\1}", text).replace("*", r" \cdot ")
-    if latex.count("{") != latex.count("}"):
+    if latex.count("{") != latex.count("}") or latex.rstrip().endswith(("+", "-", "/", "^", "=", "cdot")):
         return None
     found = parse(f"${latex}$", parsing_timeout=None)
     objects = [item for item in found if not isinstance(item, str)]

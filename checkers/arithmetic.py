@@ -1,83 +1,48 @@
 """Exact arithmetic on tokens: a recursive-descent calculator over fractions. No eval, bounded work.
 
-    evaluate("3/4 * (20 + 4)")   Fraction(18)
+evaluate("3/4 * (20 + 4)")   Fraction(18)
 
-    sum     = product (("+" | "-") product)*
-    product = power (("*" | "/" | "of") power)*
-    power   = primary ["^" integer]
-    primary = number | "(" sum ")" | "-" power | \\frac{sum}{sum} | \\sqrt{sum} | half of ..., twice ...
-
-Units after a value (`5 apples`, `10 miles per day`) are read over and remembered.
+sum     = product (("+" | "-") product)*
+product = power (("*" | "/" | "of") power | implied)*
+power   = primary ["^" power] [unit]
+primary = number | name | "(" sum ")" | "-" power | \\frac{sum}{sum} | \\sqrt{sum} | ln(sum) | half of ...
+implied = bracket | name | root, after a value: a product without a sign
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
+from checkers.measures import with_unit
+from checkers.reading import NO_NAMES, ORDINARY, Context, Reading
 from checkers.tokens import Kind, Token, clean, tokenise
+from checkers.values import (
+    NotArithmeticError,
+    TooLargeError,
+    Value,
+    add,
+    apply,
+    divide,
+    multiply,
+    negate,
+    raise_to,
+    square_root,
+    subtract,
+)
 from checkers.words import words
 
-_MOST_BITS = 4096
-_LARGEST_EXPONENT = 512
+__all__ = ["NotArithmeticError", "TooLargeError", "evaluate", "parse"]
+
 _DEEPEST = 40
 _LONGEST_TEXT = 400
-_MOST_UNIT_WORDS = 4
-
-
-class NotArithmeticError(ValueError):
-    """The tokens are not an expression of plain numbers."""
-
-
-class TooLargeError(NotArithmeticError):
-    """The expression is one, but its value has more digits than we are willing to compute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """The value of an expression.
-
-    `error`: how far the true value may be off because operands were written as rounded decimals (half
-    a unit of their last digit). `computed`: an operator was applied. `decimals`: the digits after the
-    point of a lone decimal. `unclear`: why a mismatch would prove nothing ('' if it would).
-    """
-
-    exact: Fraction
-    error: Fraction = Fraction(0)
-    computed: bool = False
-    decimals: int | None = None
-    percent: bool = False
-    units: frozenset[str] = frozenset()
-    unclear: str = ""
-
-
-STOP_WORDS = words(
-    """
-    a an the and or but so then thus hence therefore is are was were be been being has have had
-    having do does did of in on at to for from by with without as that which this these those it its
-    he she they we you i his her their our who if when while because since where there here what how
-    than gives give get gets got makes make equals equal costs cost spends spent earns earned sells
-    sold buys bought means will would can could should must not no remainder more less out also only
-    just
-    """
-)
-_GLUED_UNITS = words(
-    """
-    km kg cm mm ml mg lb lbs hr hrs min mins sec ft mph kmh cents oz pm am kj kcal mol nm
-    """
-)
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_COLLECTIVES = words(
-    """
-    dozen dozens pair pairs score gross couple half quarter quarters third thirds
-    """
-)
 _FACTORS = {"half": Fraction(1, 2), "twice": Fraction(2), "double": Fraction(2), "triple": Fraction(3)}
-_DETERMINERS = words(
-    """
-    the a his her their its our my your those these
-    """
-)
+_DETERMINERS = words("the a his her their its our my your those these")
+_PI = Fraction(math.pi)
+_CONSTANTS = {"π": _PI, "\\pi": _PI}
+_FUNCTIONS: dict[str, Callable[[float], float]] = {"ln": math.log, "exp": math.exp, "log": math.log10}
+_ANGLES: dict[str, Callable[[float], float]] = {"sin": math.sin, "cos": math.cos, "tan": math.tan}
 
 
 def evaluate(text: str) -> Fraction:
@@ -89,74 +54,68 @@ def evaluate(text: str) -> Fraction:
         raise NotArithmeticError(f"longer than {_LONGEST_TEXT} characters")
     tokens = tokenise(clean(text))
     value, end = parse(tokens, 0, len(tokens))
-    if end != len(tokens) or value.unclear or value.units:
+    if end != len(tokens) or value.unclear or value.units or value.slack:
         raise NotArithmeticError("not one expression of plain numbers")
     return value.exact
 
 
 def parse(
-    tokens: Sequence[Token], start: int, stop: int, percent: Fraction = Fraction(1, 100)
+    tokens: Sequence[Token],
+    start: int,
+    stop: int,
+    reading: Reading = ORDINARY,
+    names: Mapping[str, Value] = NO_NAMES,
 ) -> tuple[Value, int]:
-    """The longest expression in tokens[start:stop], and the index after it. % multiplies by `percent`.
+    """The longest expression in tokens[start:stop], and the index after it; `names` have known values.
 
     Raises: NotArithmeticError when there is none, or when it goes on with an unknown (`12 - x`).
     """
-    value, end = _sum(_Context(tokens, min(stop, len(tokens)), percent), start, 0)
-    return value, end
+    return _sum(Context(tokens, min(stop, len(tokens)), reading, names), start, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    tokens: Sequence[Token]
-    stop: int
-    percent: Fraction
-
-    def kind(self, index: int) -> Kind | None:
-        return self.tokens[index].kind if index < self.stop else None
-
-    def operator(self, index: int) -> str:
-        return self.tokens[index].text if self.kind(index) is Kind.OP else ""
-
-    def word(self, index: int) -> str:
-        return self.tokens[index].text.lower() if self.kind(index) is Kind.WORD else ""
-
-
-def _sum(context: _Context, index: int, depth: int) -> tuple[Value, int]:
+def _sum(context: Context, index: int, depth: int) -> tuple[Value, int]:
     value, index = _product(context, index, depth)
-    while (sign := context.operator(index)) in ("+", "-") and sign:
+    while (sign := context.operator(index)) in ("+", "-"):
         right, index = _product(context, index + 1, depth)
-        exact = value.exact + right.exact if sign == "+" else value.exact - right.exact
-        value = _combine(value, right, exact, value.error + right.error)
+        value = add(value, right) if sign == "+" else subtract(value, right)
     return value, index
 
 
-def _product(context: _Context, index: int, depth: int) -> tuple[Value, int]:
-    value, index = _power(context, index, depth)
+def _product(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    value, index = _factor(context, index, depth)
     while True:
         sign = context.operator(index)
-        if sign in ("*", "/") and sign:
-            right, index = _power(context, index + 1, depth)
-            value = _multiply(value, right) if sign == "*" else _divide(value, right)
+        if sign in ("*", "/"):
+            right, index = _factor(context, index + 1, depth)
+            if sign == "/" and context.reading.nested and context.operator(index) == "/":
+                bottom, index = _factor(context, index + 1, depth)
+                right = divide(right, bottom)
+            value = multiply(value, right) if sign == "*" else divide(value, right)
         elif context.word(index) == "of" and (part := _part(context, value, index, depth)):
             right, index = part
-            value = _multiply(value, right)
-        elif context.kind(index) is Kind.OPEN and (implied := _implied(context, index, depth)):
-            right, index = implied
-            value = _multiply(value, right)
-            if not context.tokens[index - 1].glued and not value.unclear:
-                value = replace(value, unclear="a product without a sign")
+            value = multiply(value, right)
+        elif implied := _implied(context, value, index, depth):
+            value, index = implied
         else:
             return value, index
 
 
-def _part(context: _Context, value: Value, index: int, depth: int) -> tuple[Value, int] | None:
+def _factor(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    """A power; under the reading `tight`, with the products without a sign that follow it."""
+    value, index = _power(context, index, depth)
+    while context.reading.tight and (implied := _implied(context, value, index, depth)):
+        value, index = implied
+    return value, index
+
+
+def _part(context: Context, value: Value, index: int, depth: int) -> tuple[Value, int] | None:
     """The whole in `20% of 45` and `3/4 of the 20`; None for `5.4 cups of juice`."""
     if value.units or not (value.percent or value.exact.denominator != 1):
         return None
     return _attempt(context, _after_determiner(context, index + 1), depth)
 
 
-def _attempt(context: _Context, index: int, depth: int) -> tuple[Value, int] | None:
+def _attempt(context: Context, index: int, depth: int) -> tuple[Value, int] | None:
     """The power at `index`, or None where there is none. Raises: TooLargeError."""
     try:
         return _power(context, index, depth)
@@ -166,39 +125,64 @@ def _attempt(context: _Context, index: int, depth: int) -> tuple[Value, int] | N
         return None
 
 
-def _after_determiner(context: _Context, index: int) -> int:
+def _after_determiner(context: Context, index: int) -> int:
     return index + 1 if context.word(index) in _DETERMINERS else index
 
 
-def _implied(context: _Context, index: int, depth: int) -> tuple[Value, int] | None:
-    """The bracket right after a value, `3(4 + 5)`; None for a remark in brackets, `12 (apples)`."""
+def _implied(context: Context, value: Value, index: int, depth: int) -> tuple[Value, int] | None:
+    """`value` times what follows it without a sign: `3(4 + 5)`, `2x`, `2\\sqrt{3}`, `(2 m)(3 m)`.
+
+    None for a remark in brackets, `12 (apples)`. A space before a bracket leaves doubt.
+    """
+    kind = context.kind(index)
+    name = context.name(index)
+    if kind is Kind.SQRT or name in _CONSTANTS or (name in context.names and not value.units):
+        right, end = _power(context, index, depth)
+        return multiply(value, right), end
+    if kind is not Kind.OPEN or (found := _bracketed(context, index, depth)) is None:
+        return None
+    right, end = found
+    product = multiply(value, right)
+    if not context.glued(index) and context.kind(index - 1) is not Kind.CLOSE and not product.unclear:
+        product = replace(product, unclear="a product without a sign")
+    return product, end
+
+
+def _bracketed(context: Context, index: int, depth: int) -> tuple[Value, int] | None:
     found = _attempt(context, index, depth)
-    if found is None and context.tokens[index].glued:
+    if found is None and context.glued(index):
         raise NotArithmeticError("a bracket that holds more than an expression")
     return found
 
 
-def _power(context: _Context, index: int, depth: int) -> tuple[Value, int]:
-    if context.operator(index) in ("-", "+") and context.operator(index):
+def _power(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    if context.operator(index) in ("-", "+"):
         value, end = _power(context, index + 1, depth + 1)
-        return (replace(value, exact=-value.exact) if context.operator(index) == "-" else value), end
+        return _signed(context, value, index), end
     value, index = _primary(context, index, depth)
     if context.operator(index) == "^":
         exponent, index = _power(context, index + 1, depth + 1)
-        value = _raise(value, exponent)
-    index = _factorial(context, index)
-    return _with_units(context, value, index)
+        value = raise_to(value, exponent)
+    _refuse_factorial(context, index)
+    return with_unit(context, value, index)
 
 
-def _factorial(context: _Context, index: int) -> int:
+def _signed(context: Context, value: Value, index: int) -> Value:
+    if context.operator(index) == "+":
+        return value
+    if context.operator(index + 2) == "^" and not value.unclear:
+        return replace(negate(value), unclear="a sign before a power")  # `-3^2`, where some mean (-3)^2
+    return negate(value)
+
+
+def _refuse_factorial(context: Context, index: int) -> None:
     """Refuses `5!` inside an expression; an exclamation mark at the end of a sentence stays unread."""
     inside = context.kind(index + 1) in (Kind.OP, Kind.EQ, Kind.CLOSE)
-    if context.kind(index) is Kind.FACTORIAL and (inside or context.tokens[index].glued):
+    if context.kind(index) is Kind.FACTORIAL and (inside or context.glued(index)):
         raise NotArithmeticError("a factorial")
-    return index
 
 
-def _primary(context: _Context, index: int, depth: int) -> tuple[Value, int]:
+def _primary(context: Context, index: int, depth: int) -> tuple[Value, int]:
     if depth > _DEEPEST:
         raise TooLargeError(f"nested more than {_DEEPEST} deep")
     kind = context.kind(index)
@@ -209,62 +193,144 @@ def _primary(context: _Context, index: int, depth: int) -> tuple[Value, int]:
     if kind is Kind.FRAC:
         top, index = _argument(context, index + 1, depth)
         bottom, index = _argument(context, index, depth)
-        return _divide(top, bottom), index
+        return divide(top, bottom), index
     if kind is Kind.SQRT:
-        value, index = _argument(context, index + 1, depth)
-        return _square_root(value), index
-    factor = _FACTORS.get(context.word(index))
-    if factor is not None:
-        return _spoken_factor(context, index, factor, depth)
+        return _root(context, index + 1, depth)
+    return _named(context, index, depth)
+
+
+def _named(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    """A constant, a variable whose value is known, a function, or `half of ...`."""
+    name, word = context.name(index), context.word(index)
+    if name in _CONSTANTS:
+        return Value(_CONSTANTS[name], slack=Fraction(1, 10**15), computed=True, scientific=True), index + 1
+    if name in context.names and not (context.kind(index + 1) is Kind.OPEN and context.glued(index + 1)):
+        return context.names[name], index + 1
+    if word in _FACTORS:
+        return _spoken_factor(context, index, _FACTORS[word], depth)
+    if word in _FUNCTIONS or word in _ANGLES:
+        return _function(context, word, index + 1, depth)
     raise NotArithmeticError("no number where one is wanted")
 
 
-def _bracket(context: _Context, index: int, depth: int) -> tuple[Value, int]:
+def _function(context: Context, word: str, index: int, depth: int) -> tuple[Value, int]:
+    """`ln(2)`, `cos 60°`: the argument is a bracket, or a number that stands alone."""
+    if context.kind(index) is Kind.OPEN:
+        argument, end = _bracket(context, index, depth)
+    elif context.kind(index) is Kind.NUM and context.operator(index + 1) in ("+", "-", "", "=", "/"):
+        argument, end = _number(context, index)
+    else:
+        raise NotArithmeticError("a function of something unclear")
+    if context.operator(index) == "/" or context.operator(end) == "^":
+        raise NotArithmeticError("a function of something unclear")
+    if word in _ANGLES and not context.reading.radians:
+        argument = multiply(argument, Value(_PI / 180, slack=Fraction(1, 10**15)))
+    function = math.log if word == "log" and context.reading.natural else {**_FUNCTIONS, **_ANGLES}[word]
+    return apply(function, argument), end
+
+
+def _bracket(context: Context, index: int, depth: int) -> tuple[Value, int]:
     value, index = _sum(context, index + 1, depth + 1)
     if context.kind(index) is not Kind.CLOSE:
         raise NotArithmeticError("a bracket that holds more than an expression")
     index += 1
     if context.kind(index) is Kind.PERCENT:
-        return replace(value, exact=value.exact * context.percent, percent=True), index + 1
+        return replace(value, exact=value.exact * context.reading.percent, percent=True), index + 1
     return replace(value, decimals=None if value.computed else value.decimals), index
 
 
-def _argument(context: _Context, index: int, depth: int) -> tuple[Value, int]:
-    """The argument of a LaTeX command: a group in braces or a single digit."""
+def _argument(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    """The argument of a LaTeX command: a group in braces."""
     if context.kind(index) is Kind.OPEN:
         return _bracket(context, index, depth)
     raise NotArithmeticError("a command without braces")
 
 
-def _spoken_factor(context: _Context, index: int, factor: Fraction, depth: int) -> tuple[Value, int]:
+def _root(context: Context, index: int, depth: int) -> tuple[Value, int]:
+    """The argument of a root sign: `{16}`, `(16)`, `16`, or `[3]{8}` for a cube root."""
+    if context.kind(index) is Kind.NUM:
+        value, index = _number(context, index)
+        return square_root(value), index
+    degree = None
+    if context.kind(index) is Kind.OPEN and context.tokens[index].text == "[":
+        degree, index = _bracket(context, index, depth)
+    value, index = _argument(context, index, depth)
+    if degree is None:
+        return square_root(value), index
+    if degree.exact.denominator != 1 or not 2 <= degree.exact <= 20:
+        raise NotArithmeticError("a root of an unusual degree")
+    return _whole_root(value, int(degree.exact)), index
+
+
+def _whole_root(value: Value, degree: int) -> Value:
+    if value.exact < 0:
+        raise NotArithmeticError("the root of a negative number")
+    near = Fraction(round(float(value.exact) ** (1 / degree)))
+    if near**degree == value.exact:
+        return replace(value, exact=near, computed=True, decimals=None)
+    return apply(lambda number: number ** (1 / degree), value)
+
+
+def _spoken_factor(context: Context, index: int, factor: Fraction, depth: int) -> tuple[Value, int]:
     """`half of 10`, `twice 5`."""
     index += 1
     if context.word(index) == "of":
         index += 1
     right, index = _power(context, _after_determiner(context, index), depth + 1)
-    return _multiply(Value(factor), right), index
+    return multiply(Value(factor), right), index
 
 
-def _number(context: _Context, index: int) -> tuple[Value, int]:
+def _number(context: Context, index: int) -> tuple[Value, int]:
     token = context.tokens[index]
     value = Value(token.value, _written_error(token), decimals=token.decimals)
     index += 1
     if mixed := _mixed_fraction(context, index, token):
-        return Value(token.value + mixed, computed=False), index + 3
+        return Value(token.value + mixed), index + 3
     if context.kind(index) is Kind.PERCENT:
         if context.kind(index + 1) in (Kind.NUM, Kind.OPEN):
             raise NotArithmeticError("% as an operator")
-        error = value.error * context.percent
-        return replace(value, exact=value.exact * context.percent, error=error, percent=True), index + 1
+        percent = context.reading.percent
+        error = value.error * percent
+        return replace(value, exact=value.exact * percent, error=error, percent=True), index + 1
     if (scale := _SCALES.get(context.word(index))) is not None:
-        factor = Fraction(10) ** scale
-        decimals = None if value.decimals is None else value.decimals - scale
-        return replace(
-            value, exact=value.exact * factor, error=value.error * factor, decimals=decimals
-        ), index + 1
-    if context.kind(index) in (Kind.FRAC, Kind.SQRT):
+        return _scaled(value, scale), index + 1
+    divides = index > 1 and context.operator(index - 2) == "/"  # (1.6/27) × 10^-39, or 1.6/(27 × 10^-39)?
+    if (power := _power_of_ten(context, index)) is not None and (context.reading.tight or not divides):
+        exponent, index = power
+        decimals = (value.decimals or 0) - exponent
+        return replace(_scaled(value, exponent), decimals=decimals, scientific=True), index
+    if context.kind(index) is Kind.FRAC:
         raise NotArithmeticError("a number before a fraction")
     return value, index
+
+
+def _scaled(value: Value, scale: int) -> Value:
+    factor = Fraction(10) ** scale
+    decimals = None if value.decimals is None else value.decimals - scale
+    return replace(value, exact=value.exact * factor, error=value.error * factor, decimals=decimals)
+
+
+def _power_of_ten(context: Context, index: int) -> tuple[int, int] | None:
+    """The exponent of `× 10^8` and the index after it. Raises: NotArithmeticError for `× 10-8`."""
+    if context.operator(index) != "*" or context.kind(index + 1) is not Kind.NUM:
+        return None
+    if context.tokens[index + 1].text != "10":
+        return None
+    at = index + 2
+    if context.operator(at) == "-" and context.glued(at) and context.glued(at + 1):
+        raise NotArithmeticError("a power of ten that lost its sign")
+    if context.operator(at) != "^":
+        return None
+    braced = context.kind(at + 1) is Kind.OPEN
+    at += 1 + braced
+    sign = context.operator(at)
+    at += sign in ("-", "+")
+    if context.kind(at) is not Kind.NUM or (braced and context.kind(at + 1) is not Kind.CLOSE):
+        return None
+    exponent = context.tokens[at].value
+    if exponent.denominator != 1 or exponent > 300:
+        return None
+    return -int(exponent) if sign == "-" else int(exponent), at + 1 + braced
 
 
 def _written_error(token: Token) -> Fraction:
@@ -274,7 +340,7 @@ def _written_error(token: Token) -> Fraction:
     return Fraction(1, 2 * 10**token.decimals)
 
 
-def _mixed_fraction(context: _Context, index: int, whole: Token) -> Fraction | None:
+def _mixed_fraction(context: Context, index: int, whole: Token) -> Fraction | None:
     """The fraction of a mixed number, `3 1/2`: two glued integers after a space."""
     if (
         whole.decimals is not None
@@ -288,97 +354,3 @@ def _mixed_fraction(context: _Context, index: int, whole: Token) -> Fraction | N
     if top.glued or not sign.glued or not bottom.glued or bottom.value <= top.value:
         return None
     return top.value / bottom.value
-
-
-def _with_units(context: _Context, value: Value, index: int) -> tuple[Value, int]:
-    """Reads over the unit after a value: a few words, perhaps a rate (`miles per hour`, `dollars/day`)."""
-    kind = context.kind(index)
-    if kind is Kind.VAR or (kind is Kind.WORD and not _may_be_unit(context, index)):
-        if kind is Kind.VAR or context.tokens[index].glued:
-            raise NotArithmeticError("a variable")
-        return value, index
-    unit: list[str] = []
-    while len(unit) < _MOST_UNIT_WORDS and _may_be_unit(context, index):
-        unit.append(context.word(index).strip("-"))
-        index += 1
-        if context.operator(index) == "/" and _is_rate(context, index):
-            index += 2
-    if unit and context.kind(index) is Kind.VAR:
-        raise NotArithmeticError("a variable")
-    if not unit:
-        return value, index
-    unclear = value.unclear or ("a collective unit" if not _COLLECTIVES.isdisjoint(unit) else "")
-    return replace(value, units=value.units | frozenset(unit), unclear=unclear), index
-
-
-def _may_be_unit(context: _Context, index: int) -> bool:
-    word = context.word(index)
-    if not word or word in STOP_WORDS:
-        return False
-    return not context.tokens[index].glued or word.startswith("-") or word in _GLUED_UNITS
-
-
-def _is_rate(context: _Context, index: int) -> bool:
-    """`dollars/hour`: a slash glued to the word on both sides. `12 eggs / total` is a division."""
-    return (
-        context.kind(index + 1) is Kind.WORD
-        and context.tokens[index].glued
-        and context.tokens[index + 1].glued
-    )
-
-
-# Operations on values
-
-
-def _combine(left: Value, right: Value, exact: Fraction, error: Fraction) -> Value:
-    if exact.numerator.bit_length() + exact.denominator.bit_length() > _MOST_BITS:
-        raise TooLargeError(f"a value of more than {_MOST_BITS} bits")
-    return Value(
-        exact,
-        error,
-        computed=True,
-        percent=False,
-        units=left.units | right.units,
-        unclear=left.unclear or right.unclear,
-    )
-
-
-def _multiply(left: Value, right: Value) -> Value:
-    error = abs(left.exact) * right.error + abs(right.exact) * left.error + left.error * right.error
-    return _combine(left, right, left.exact * right.exact, error)
-
-
-def _divide(left: Value, right: Value) -> Value:
-    if abs(right.exact) <= right.error:
-        raise NotArithmeticError("a division by zero")
-    quotient = left.exact / right.exact
-    error = (left.error + abs(quotient) * right.error) / (abs(right.exact) - right.error)
-    return _combine(left, right, quotient, error)
-
-
-def _raise(base: Value, exponent: Value) -> Value:
-    power = exponent.exact
-    if power.denominator != 1:
-        if power == Fraction(1, 2):
-            return _square_root(base)
-        raise NotArithmeticError("a power that is no integer")
-    bits = max(base.exact.numerator.bit_length(), base.exact.denominator.bit_length())
-    if abs(power) > _LARGEST_EXPONENT or bits * abs(power) > _MOST_BITS:
-        raise TooLargeError(f"a power of more than {_MOST_BITS} bits")
-    if base.exact == 0 and power <= 0:
-        raise NotArithmeticError("a power of zero")
-    exact = base.exact ** int(power)
-    error = Fraction(0)
-    if base.error:
-        error = abs(exact) * abs(power) * base.error / max(abs(base.exact) - base.error, base.error)
-    return _combine(base, exponent, exact, error)
-
-
-def _square_root(value: Value) -> Value:
-    top, bottom = value.exact.numerator, value.exact.denominator
-    if top < 0:
-        raise NotArithmeticError("the square root of a negative number")
-    exact = Fraction(math.isqrt(top), math.isqrt(bottom))
-    if exact**2 != value.exact:
-        raise NotArithmeticError("a square root that is no fraction")
-    return replace(value, exact=exact, error=value.error, computed=True, decimals=None)

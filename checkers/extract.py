@@ -8,6 +8,8 @@ Every search is linear in the length of the text.
 import re
 from dataclasses import dataclass
 
+from checkers.clock import read_date, read_time
+
 LONGEST_TEXT = 300_000
 _LONGEST_ANSWER = 2_000
 _LONGEST_PHRASE = 80
@@ -17,15 +19,18 @@ _HASHES = re.compile(r"####[ \t]*([^\n#]+)")
 _ANSWER = re.compile("answer", re.IGNORECASE)
 _LABELLED = re.compile(
     r"(?:^|(?<=[\n.!?*#>]))[ \t*_#>]{0,12}(?:the[ \t]{1,3})?(?:(?:final|correct)[ \t]{1,3})?"
-    r"answer[ \t*_]{0,12}[:=][ \t*_]{0,12}([^\n]+)",
+    r"answer[ \t*_]{0,12}[:=][ \t*_]{0,12}",
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    r"\banswer(?:[ \t]+to[ \t][^\n.:]{1,80}?|[ \t]+choice)?[ \t]+(?:is|are|was|equals|would be)\b"
-    r"[ \t]*:?[ \t*_]*([^\n]+)",
+    r"\banswers?(?:[ \t]+to[ \t][^\n.:]{1,80}?|[ \t]+choice)?[ \t]+(?:is|are|was|equals|would be)\b"
+    r"[ \t]*:?[ \t*_]*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?:[*_\"')$]*)(?=\s|$)|(?:,| )[ ]?(?:because|since|so that|which)\b")
+_SENTENCE_END = re.compile(
+    r"(?<!\b[ap]\.m)(?<!\b[ap])[.!?](?:[*_\"')$]*)(?=\s|$)|(?:,| )[ ]?(?:because|since|so that|which|but)\b"
+    r"|(?<=[0-9}%]) of (?:the|a|an|his|her|their|its)\b"
+)
 _FORMULA = re.compile(r"\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,2000})\$", re.DOTALL)
 _NUMBER = re.compile(
     r"(?<![0-9A-Za-z_.])[-−]?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
@@ -51,8 +56,9 @@ def extract_answer(text: str) -> Answer | None:
         return Answer(match[1].strip(), "hashes")
     patterns = (_LABELLED, _SAID) if _ANSWER.search(text) else ()
     stated = [match for pattern in patterns if (match := _last(pattern, text))]
-    for match in sorted(stated, key=lambda match: match.start(1), reverse=True):
-        if answer := _first_sentence(match[1]):
+    for match in sorted(stated, key=lambda match: match.end(), reverse=True):
+        line = text[match.end() : match.end() + _LONGEST_ANSWER].split("\n", 1)[0]
+        if answer := _first_sentence(line):
             return Answer(answer, "stated")
     return _unmarked(text.strip())
 
@@ -98,15 +104,21 @@ def _first_sentence(text: str) -> str:
     return (text[: match.start()] if match else text).strip(" *_")
 
 
+def _is_answer(text: str) -> bool:
+    """Whether a line is nothing but an answer: no words in a row, nor words beside a formula."""
+    if len(text) < _LONGEST_PHRASE and (read_date(text) or read_time(text)):
+        return True
+    outside = _TEXT_COMMAND.sub("", _FORMULA.sub(" ", text)) if "$" in text or "\\" in text else text
+    if outside != text and re.search(r"\b(?!and\b|or\b)[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", outside)):
+        return not _FORMULA.search(text)
+    return not _TWO_WORDS.search(_TEXT_COMMAND.sub("", text))
+
+
 def _unmarked(text: str) -> Answer | None:
     """The answer of a text that does not mark it."""
     if not text:
         return None
-    if (
-        len(text) <= _LONGEST_ANSWER
-        and "\n" not in text
-        and not _TWO_WORDS.search(_TEXT_COMMAND.sub("", text))
-    ):
+    if len(text) <= _LONGEST_ANSWER and "\n" not in text and _is_answer(text):
         return Answer(text, "whole")
     tail = text[-_LONGEST_ANSWER:]
     last_line = tail.rsplit("\n", 1)[-1]

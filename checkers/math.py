@@ -15,8 +15,9 @@ from checkers.extract import LONGEST_TEXT, extract_answer
 from checkers.guards import unreadable
 from checkers.normalise import canonical, plain_characters, tidy
 from checkers.numbers import Quantity, read_number
-from checkers.verdict import Verdict, correct, incorrect, undecided
-from checkers.words import words
+from checkers.text_answers import compare_prose, compare_text, is_prose, plain_words
+from checkers.units import UNITS
+from checkers.verdict import Status, Verdict, correct, incorrect, undecided
 
 _SHOWN = 80
 _SIGNIFICANT_DIGITS, _DECIMAL_PLACES = 6, 6  # how finely a rounded answer must be given
@@ -65,7 +66,12 @@ def _easy(answer_text: str, reference: str) -> Verdict | None:
             return undecided(f"the {name} {fault}", compared)
     if canonical(stated) == canonical(wanted) or canonical(answer_text) == canonical(wanted):
         return correct("the same text", compared)
-    return _compare_words(stated, wanted, compared) or _compare_arithmetic(stated, wanted, compared)
+    return (
+        compare_text(answer_text, stated, wanted, compared)
+        or _compare_arithmetic(stated, wanted, compared)
+        or _compare_forms(stated, wanted, compared)
+        or (compare_prose(stated, wanted, compared) if is_prose(stated) and not is_prose(wanted) else None)
+    )
 
 
 _easy_cached = lru_cache(maxsize=1 << 14)(_easy)
@@ -99,6 +105,8 @@ def _compare_numbers(
     """Exact comparison of two plain numbers; None when one of them is not plain."""
     if stated is None or wanted is None or (stated.name and wanted.name and stated.name != wanted.name):
         return None
+    if (converted := _converted(stated, wanted)) is not None:
+        return correct("the same measure", compared) if converted else incorrect("another measure", compared)
     equal, reason = same_number(stated, wanted)
     if _clashing_units(stated.unit, wanted.unit):
         return undecided(f"the units differ: {stated.unit} and {wanted.unit}", compared)
@@ -132,93 +140,26 @@ def _rounds_to(value: Fraction, decimal: Quantity) -> bool:
     return digits >= _SIGNIFICANT_DIGITS or (places >= _DECIMAL_PLACES and digits >= 4)
 
 
-_CONVERTIBLE = (
-    words(
-        """
-    second sec minute min hour hr h day week month year s
+def _converted(stated: Quantity, wanted: Quantity) -> bool | None:
+    """Whether two measures in different units of one kind are equal (3 hours, 180 minutes).
+
+    None where the units are the same, or of other kinds, or have no fixed size (months).
     """
-    ),
-    words(
-        """
-    mm cm m km meter metre kilometer centimeter inche inch in feet foot ft yard mile
-    """
-    ),
-    words(
-        """
-    g kg mg gram kilogram pound lb ounce oz ton
-    """
-    ),
-    words(
-        """
-    $ cent £ € ¥ ₹ euro pence
-    """
-    ),
-    words(
-        """
-    ml l liter litre milliliter cup pint quart gallon
-    """
-    ),
-    words("degree radian"),
-)
+    one, other = UNITS.get(stated.unit), UNITS.get(wanted.unit)
+    if not one or not other or one.kind != other.kind or stated.unit == wanted.unit:
+        return None
+    if one.size is None or other.size is None:
+        return None
+    return stated.value * one.size == wanted.value * other.size
 
 
 def _clashing_units(one: str, other: str) -> bool:
-    """Two different units of one kind (hours and minutes): numbers alone cannot be compared."""
-    return one != other and any(one in kind and other in kind for kind in _CONVERTIBLE)
+    """Two different units of one kind (months and years): numbers alone cannot be compared."""
+    kinds = [UNITS[unit].kind for unit in (one, other) if unit in UNITS]
+    return one != other and len(kinds) == 2 and kinds[0] == kinds[1]
 
 
-# Words and choices
-
-_TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname)\b ?\{([^{}]*)\}")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z' .-]*[A-Za-z.]")
-_CHOICE = re.compile(r"\(? ?([A-J]) ?\)?(?:[.:)]\s.*)?", re.DOTALL)
-_MATH_WORDS = words(
-    """
-    sqrt pi sin cos tan log ln infinity inf oo
-    """
-)
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-)
-_SMALL_NUMBERS = {word: value for value, word in enumerate(_NUMBER_WORDS.split())}
-
-
-def _compare_words(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
-    """Answers that are words or a choice letter; None when the reference is neither."""
-    choices = [_choice(text) for text in (stated, wanted)]
-    if all(choices):
-        return _same_or_not(choices[0] == choices[1], "choice", compared)
-    spoken = [_words(text) for text in (stated, wanted)]
-    if all(spoken):
-        return _same_or_not(spoken[0] == spoken[1], "words", compared)
-    number = read_number(wanted)
-    if spoken[0] in _SMALL_NUMBERS and number:
-        return _same_or_not(number.value == _SMALL_NUMBERS[spoken[0]], "number", compared)
-    if spoken[1] and read_number(stated):
-        return incorrect("a number, where words are wanted", compared)
-    if spoken[0] and number:
-        return incorrect("words, where a number is wanted", compared)
-    return None
-
-
-def _same_or_not(same: bool, what: str, compared: tuple[str, str]) -> Verdict:
-    return correct(f"the same {what}", compared) if same else incorrect(f"another {what}", compared)
-
-
-def _choice(text: str) -> str:
-    match = _CHOICE.fullmatch(tidy(_TEXT_COMMAND.sub(r"\1", text)))
-    return match[1] if match else ""
-
-
-def _words(text: str) -> str:
-    """`text` in lower case if it is words of three letters or more and no formula, else ''."""
-    text = tidy(_TEXT_COMMAND.sub(r"\1", text))
-    if not _WORDS.fullmatch(text):
-        return ""
-    parts = text.lower().replace(".", "").split()
-    plain = max(map(len, parts)) >= 3 and _MATH_WORDS.isdisjoint(parts)
-    return " ".join(parts) if plain else ""
+# Formulas
 
 
 def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
@@ -226,7 +167,43 @@ def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> 
     try:
         values = [read_number(text) or Quantity(evaluate(tidy(text))) for text in (stated, wanted)]
     except TooLargeError as error:
-        return undecided(str(error), compared)
+        return _compare_forms(stated, wanted, compared) or undecided(str(error), compared)
     except NotArithmeticError:
         return None
     return _compare_numbers(values[0], values[1], compared)
+
+
+_UNIT_AFTER = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
+
+
+_MIXED_IN_WORDS = re.compile(r"(?<=[0-9]) and (?=[0-9]+/[0-9]+$)")
+
+
+def clear_caches() -> None:
+    """Forget the verdicts and numbers of earlier answers (a benchmark starts fresh)."""
+    for cached in (_easy_cached, _reference, read_number):
+        cached.cache_clear()
+
+
+def _compare_forms(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
+    """Formulas, tuples, intervals, sets, matrices and equations, compared by value; None where in doubt."""
+    from checkers import equality, forms  # late: they load mpmath, which plain numbers do without
+
+    one, other = (_UNIT_AFTER.sub("", tidy(text)) or tidy(text) for text in (stated, wanted))
+    if plain_words(stated) and forms.is_form(other):
+        return incorrect("words, where a formula is wanted", compared)
+    mixed = read_number(_MIXED_IN_WORDS.sub(" ", one)) if _MIXED_IN_WORDS.search(one) else None
+    verdict = _compare_numbers(mixed, read_number(other), compared)
+    if verdict and verdict.status is Status.CORRECT:
+        return verdict  # else `2 and 3/4` is two answers
+    try:
+        same = equality.same_form(one, other)
+    except RecursionError:  # the caller's stack was deep already
+        return None
+    if same is None:
+        return None
+    if not same and (
+        equality.rounds_to(one, other, _rounds_to) or equality.rounds_to(other, one, _rounds_to)
+    ):
+        return correct("the same number, rounded", compared)
+    return correct("equal in value", compared) if same else incorrect("not equal", compared)

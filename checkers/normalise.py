@@ -56,9 +56,16 @@ def tidy(text: str) -> str:
     text = _GROUP_COMMA.sub(",", text)
     text = _WRAPPERS.sub("", text)
     text = _FRACTION_ALIASES.sub(r"\\frac", text)
+    text = _ORDINAL.sub("", text) if "t" in text or "d" in text else text
     text = _without_math_mode(text)
     text = _SPACES.sub(" ", text).strip()
     return text.rstrip(".;,:").strip() if text[-1:] in ".;,:" else text
+
+
+_ORDINAL = re.compile(
+    r"(?<=[0-9])(?:\^ ?\{? ?\\(?:text|mathrm|mbox) ?\{ ?(?:st|nd|rd|th) ?\} ?\}?"
+    r"|\^ ?\{ ?(?:st|nd|rd|th) ?\}|(?:st|nd|rd|th)\b)"
+)
 
 
 def _without_math_mode(text: str) -> str:

@@ -49,11 +49,12 @@ _POWER = (
 _MONEY = r"(?P<money>\\?[$€£¥₹] ?)?"
 _SIGN = r"(?P<sign>[-+] ?)?"
 _TAIL = (
-    r"(?P<tail>(?: ?(?:\\?%|°|\^ ?\{? ?\\circ ?\}?))?(?:[^0-9{}=+*/^()<>,|]|/ ?(?=[A-Za-z])){0,60}"
+    r"(?P<tail>(?: ?(?:\\?%|°|\^ ?\{? ?\\circ ?\}?))?(?:[^-0-9{}=+*/^()<>,|]|[-/] ?(?=[A-Za-z])){0,60}"
     r"(?:\^ ?\{?[23]\}?)?)"
 )
 _WHOLE = r"(?:(?P<whole>[0-9]+)(?: (?=[0-9])|(?: ?and)? ?(?=\\)))?"
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|rm)\b ?\{([^{}]*)\}")
+_DOLLARS = re.compile(r"^\s*(?:US|USD|AU|CA|NZ|A|C) ?\\?\$ ?(?=[0-9])|^\s*USD ?(?=[0-9])")
 _VARIABLE = re.compile(r"([A-Za-z](?:_\{?[A-Za-z0-9]\}?)?) ?= ?")
 
 _SIMPLE = re.compile("-?[0-9]+")
@@ -68,7 +69,7 @@ def read_number(text: str) -> Quantity | None:
         return None
     if _SIMPLE.fullmatch(text):
         return Quantity(Fraction(int(text)))
-    text = tidy(_TEXT_COMMAND.sub(r" \1 ", text))
+    text = tidy(_DOLLARS.sub("$", _TEXT_COMMAND.sub(r" \1 ", text)))
     if variable := _VARIABLE.match(text):
         quantity = read_number(text[variable.end() :])
         return replace(quantity, name=variable[1]) if quantity else None
@@ -121,6 +122,7 @@ _NOT_UNITS = words(
     half per more less than
     """
 )
+_UNIT_LETTERS = "mgsLNJVWK"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _UNIT_WORDS = re.compile(r"[^A-Za-z'.]+")
 _PERCENT = re.compile(r" ?(?:\\?%|percent\b|per cent\b)(?: of| \()?")
@@ -135,16 +137,28 @@ def _with_tail(match: re.Match[str], value: Fraction, decimals: int | None) -> Q
     spoken = [word for word in spoken if word]
     if "\\" in tail or "!" in tail or not _NOT_UNITS.isdisjoint(spoken):
         return None
-    if spoken and len(spoken[0]) == 1:
+    if spoken and len(spoken[0]) == 1 and not (tail[:1] == " " and tail.strip()[0] in _UNIT_LETTERS):
         return None  # `5x`: a variable, not a unit
     if spoken and spoken[0] in _SCALES:
         value *= 10 ** _SCALES[spoken.pop(0)]
         decimals = None
-    unit = "$" if match["money"] else _singular(spoken[-1]) if spoken else ""
+    unit = "$" if match["money"] else _unit(spoken, tail) if spoken else ""
     return Quantity(value, decimals, percent, unit)
+
+
+def _unit(spoken: list[str], tail: str) -> str:
+    """The last word of the unit; that of a rate (`m/s`) is none that converts."""
+    if "/" in tail:
+        return "/".join(spoken)
+    return tail.strip() if len(tail.strip()) < 3 and tail.strip().isalpha() else _singular(spoken[-1])
+
+
+_IRREGULAR = {"feet": "foot", "inches": "inch", "pence": "penny", "pennies": "penny", "centuries": "century"}
 
 
 def _singular(word: str) -> str:
     if word == "dollar" or word == "dollars":
         return "$"
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     return word[:-1] if word.endswith("s") and len(word) > 3 else word

@@ -30,7 +30,7 @@ from checkers.verdict import Status, Verdict, undecided
 
 Result = Verdict | list[Verdict]
 _Seen = dict[tuple[str, ...], "Future[Result]"]
-FunctionName = Literal["math", "steps"] | str  # or "package.module:function"
+FunctionName = Literal["math", "steps", "logic", "deduction"] | str  # or "package.module:function"
 
 _BATCH = 32
 _LARGEST_STEPS_HERE = 20_000  # characters judged in the calling process
@@ -89,7 +89,7 @@ class Pool:
     def map(self, function_name: FunctionName, items: Sequence[tuple[Any, ...]]) -> list[Any]:
         """One result for each item (a tuple of arguments), in order; blocks.
 
-        A result is a Verdict for "math" and a list of them, one a step, for "steps".
+        A result is a Verdict for "math" and "logic", and a list of them, one a step, for the others.
         Raises: PoolError.
         """
         seen: _Seen = {}
@@ -309,7 +309,8 @@ def _settle(task: _Task, result: Result | Exception) -> None:
 
 def _failure(task: _Task, reason: str) -> Result:
     """Undecided, in the shape that the function gives: one verdict, or one a step."""
-    return [undecided(reason)] * len(task.item[1]) if task.function == "steps" else undecided(reason)
+    many = task.function in ("steps", "deduction")
+    return [undecided(reason)] * len(task.item[1]) if many else undecided(reason)
 
 
 def _size(item: tuple[Any, ...]) -> int:

@@ -1,55 +1,39 @@
 """Step equations: is the arithmetic that a step states right? A calculator, exact, with no model.
 
 A step with a wrong equation is refuted, whatever its words say. A step whose equations all hold is
-confirmed *as far as its arithmetic goes*: a wrong operand or operation passes. Not covered: equations
-with unknowns, values carried over from earlier steps, sums told in words, remainders, factorials,
-conversions of units.
+confirmed *as far as its arithmetic goes*: a wrong operand or operation passes. Names keep the values
+that earlier steps gave them. Not covered: sums told in words, remainders, factorials.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 
-from checkers.equations import Equation, Side, find_equations
+from checkers.agreement import check_equation
+from checkers.equations import Definition, Equation
+from checkers.statements import Statement, find_equations, read_statements
 from checkers.tokens import annotations
-from checkers.verdict import Status, Verdict, correct, incorrect, undecided
-from checkers.words import words
+from checkers.unknowns import Constraint, check_constraint, check_solution
+from checkers.values import Value, show
+from checkers.verdict import Status, Verdict, undecided
+from checkers.worlds import learn
+
+__all__ = ["StepReport", "check_steps", "inspect_steps"]
 
 LONGEST_STEP = 20_000
 _MOST_EQUATIONS = 200
-_CLOSE, _NEAR = Fraction(1, 50), Fraction(1, 10)  # relative error that ≈ allows, and leaves open
 _NO_EQUATION = undecided("no equation to check")
-_UNITS = (
-    words(
-    """
-    second seconds sec minute minutes min mins hour hours hr hrs day days week weeks month months
-    year years decade decades century
-    """
-),
-    words(
-    """
-    mm cm m km inch inches foot feet ft yard yards mile miles meter meters metre metres kilometer
-    kilometers centimeter centimeters
-    """
-),
-    words(
-    """
-    g kg mg gram grams kilogram kilograms pound pounds lb lbs ounce ounces oz ton tons
-    """
-),
-    words(
-    """
-    dollar dollars cent cents quarter quarters dime dimes nickel nickels penny pennies
-    """
-),
-    words(
-    """
-    ml liter liters litre litres milliliter milliliters cup cups pint pints quart quarts gallon
-    gallons
-    """
-),
-)  # fmt: skip
+_ANY_DIGIT = re.compile("[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """A step's verdict, and that on each equation of it, in order."""
+
+    verdict: Verdict
+    equations: tuple[Verdict, ...] = ()
 
 
 def check_steps(problem: str, steps: Sequence[str]) -> list[Verdict]:
@@ -61,37 +45,89 @@ def check_steps(problem: str, steps: Sequence[str]) -> list[Verdict]:
 
         check_steps("", ["He has 3 * 4 = 13 eggs."])[0].compared  # ("13", "12")
     """
+    return [report.verdict for report in inspect_steps(problem, steps)]
+
+
+def inspect_steps(problem: str, steps: Sequence[str]) -> list[StepReport]:
+    """As `check_steps`, with the verdict on every single equation."""
     other_arithmetic = bool(_OTHER_ARITHMETIC.search(problem[:LONGEST_STEP]))
-    return [check_step(step, other_arithmetic) for step in steps]
+    memory = _Memory()
+    return [_inspect(step, memory, other_arithmetic) for step in steps]
 
 
-def check_step(step: str, other_arithmetic: bool = False) -> Verdict:
-    """The verdict on one step: its first wrong equation refutes it."""
+@dataclass(slots=True)
+class _Memory:
+    """What the steps so far have stated: the values of names, the solutions of equations in an unknown."""
+
+    names: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    solutions: dict[str, list[Fraction]] = field(default_factory=dict)
+    stated: dict[str, list[Fraction]] = field(default_factory=dict)
+
+    def before(self, name: str) -> list[Fraction]:
+        """Every value that `name` had; the last solution of an equation in it last."""
+        return [*self.stated.get(name, []), *self.solutions.get(name, [])]
+
+    def learn(self, statements: Sequence[Statement], supposed: bool) -> None:
+        """Remember `statements`. A name that a step only supposes to have a value cannot be known."""
+        for found in statements:
+            if isinstance(found, Definition):
+                learn(self.names, found.name, found.values)
+                self.stated.setdefault(found.name, []).append(found.values[0].exact)
+                if supposed:
+                    self.names[found.name] = ()
+            elif isinstance(found, Constraint) and (solution := found.solution()) is not None:
+                self.solutions.setdefault(found.name, []).append(solution)
+
+
+def _inspect(step: str, memory: _Memory, other_arithmetic: bool) -> StepReport:
+    """The report on one step; what it states goes into `memory`."""
     if len(step) > LONGEST_STEP:
-        return undecided(f"a step of more than {LONGEST_STEP} characters")
-    if not any(sign in step for sign in ("=", "≈", "equal", "approx", "sim", "＝")):
-        return _NO_EQUATION
-    equations = list(islice(_equations(step), _MOST_EQUATIONS))
-    open_question = holds = None
-    for index, equation in enumerate(equations):
-        verdict = check_equation(equation)
-        if verdict.status is Status.CORRECT:
-            holds = holds or verdict
-            continue
-        if verdict.status is Status.INCORRECT:
-            excuse = _excuse(equations, index, step, other_arithmetic)
-            if not excuse:
-                return verdict
-            verdict = undecided(f"{equation.text}: {excuse}", verdict.compared)
-        open_question = open_question or verdict
-    return open_question or holds or _NO_EQUATION
+        return StepReport(undecided(f"a step of more than {LONGEST_STEP} characters"))
+    if not _ANY_DIGIT.search(step):
+        return StepReport(_NO_EQUATION)
+    statements = list(islice(read_statements(step, memory.names), _MOST_EQUATIONS))
+    supposed = bool(_HYPOTHESIS.search(step))
+    if notes := annotations(step):  # the calculator's, which restate the text's
+        judged: list[Statement] = [found for note in notes for found in find_equations(note, memory.names)]
+    else:
+        judged = statements
+    verdicts = [verdict for verdict in _judge(judged[:_MOST_EQUATIONS], step, memory, supposed) if verdict]
+    memory.learn(statements, supposed)
+    return _report([_excused(verdict, step, other_arithmetic) for verdict in verdicts])
 
 
-def _equations(step: str) -> Iterator[Equation]:
-    """Those of the calculator annotations where there are any (they restate the text's), else the text's."""
-    notes = annotations(step)
-    for text in notes or [step]:
-        yield from find_equations(text)
+def _judge(
+    statements: Sequence[Statement], step: str, memory: _Memory, supposed: bool
+) -> Iterator[Verdict | None]:
+    """The verdict on each statement; None on one that only gives a name a value."""
+    derived = bool(_DERIVED.search(step)) and not supposed and not _CORRECTION.search(step)
+    equations = [found for found in statements if isinstance(found, Equation)]
+    for found in statements:
+        solved = not isinstance(found, Equation) and found.name in memory.solutions
+        if isinstance(found, Equation):
+            yield _judge_equation(found, equations, supposed)
+        elif isinstance(found, Constraint):
+            yield check_constraint(found, memory.before(found.name), derived, solved)
+        elif earlier := memory.before(found.name):
+            text = f"{found.name} = {show(found.values[0])}"
+            yield check_solution(found.name, found.values[0].exact, text, earlier, derived and solved)
+
+
+def _judge_equation(equation: Equation, equations: Sequence[Equation], supposed: bool) -> Verdict:
+    verdict = check_equation(equation)
+    if verdict.status is Status.INCORRECT and supposed and any(world.names for world in equation.worlds):
+        return undecided(f"{equation.text}: perhaps under a supposition", verdict.compared)
+    if verdict.status is Status.INCORRECT and (slip := _slip(equation, equations)):
+        return undecided(f"{equation.text}: {slip}", verdict.compared)
+    return verdict
+
+
+def _report(verdicts: Sequence[Verdict]) -> StepReport:
+    """The first wrong equation refutes a step, the first open one leaves it open."""
+    for status in (Status.INCORRECT, Status.UNDECIDED, Status.CORRECT):
+        if found := next((verdict for verdict in verdicts if verdict.status is status), None):
+            return StepReport(found, tuple(verdicts))
+    return StepReport(_NO_EQUATION)
 
 
 _OTHER_ARITHMETIC = re.compile(
@@ -104,121 +140,45 @@ _SUPPOSITION = re.compile(
     r"|\bfalse\b|\bdoes not\b|≠|\\neq?\b|\bmod(?:ulo)?\b",
     re.I,
 )
+_HYPOTHESIS = re.compile(
+    r"\b(?:if|suppose|assum|when|case|choices?|option|try|test|either|for (?:x|n|example)|at)\b|Choice_", re.I
+)
 
 
-def _excuse(equations: Sequence[Equation], index: int, step: str, other_arithmetic: bool) -> str:
-    """Why a false equation is no mistake of the step's ('' when it is one)."""
+_DERIVED = re.compile(
+    r"simplif|combin|divid|subtract|\badd|multipl|solv|rearrang|isolat|expand|distribut|both sides", re.I
+)
+
+_CORRECTION = re.compile(r"correct(?:ed|ion)|mistake|wrong|instead|again|\berror\b", re.I)
+
+
+def _excused(verdict: Verdict, step: str, other_arithmetic: bool) -> Verdict:
+    """`verdict`, undecided where a false equation is no mistake of the step's."""
+    if verdict.status is not Status.INCORRECT:
+        return verdict
     if other_arithmetic:
-        return "the problem may mean another arithmetic"
+        return undecided(f"{verdict.reason}: the problem may mean another arithmetic", verdict.compared)
     if _SUPPOSITION.search(step):
-        return "perhaps a supposition that the step rejects"
-    chain = equations[index].chain
-    before = {other.left.value.exact for other in equations[: index + 1] if other.chain == chain}
-    after = {other.right.value.exact for other in equations[index:] if other.chain == chain}
+        return undecided(f"{verdict.reason}: perhaps a supposition that the step rejects", verdict.compared)
+    return verdict
+
+
+def _slip(equation: Equation, equations: Sequence[Equation]) -> str:
+    """Why a false equation of a chain is no mistake of it ('' when it is one)."""
+    index = equations.index(equation)
+    before = {other.left.value.exact for other in equations[: index + 1] if other.chain == equation.chain}
+    after = {other.right.value.exact for other in equations[index:] if other.chain == equation.chain}
     if before & after:
         return "a slip that the same chain of equalities mends"
-    if _runs_on(equations[index]):
+    if _runs_on(equation):
         return "a calculation that runs on over its equality sign"
     return ""
-
-
-def _runs_on(equation: Equation) -> bool:
-    """`5 * 3 = 15 + 2 = 17`: the right side begins with the value of the left, and goes on."""
-    first = _NUMBER.match(equation.right.text)
-    return bool(first and equation.right.value.computed and show(equation.left.value.exact) == first[1])
 
 
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*[-+*/×x]")
 
 
-def check_equation(equation: Equation) -> Verdict:
-    """Whether the two sides are equal, with rounding understood."""
-    stated, other = _stated_side(equation)
-    wanted = show(other.value.exact)
-    compared = (stated.text if stated.value.percent else show(stated.value.exact), wanted)
-    reason = _agreement(stated, other, equation.approximate)
-    if reason is not None:
-        return correct(f"{equation.text}{reason}", compared)
-    doubt = _doubt(stated, other, equation.approximate)
-    if not doubt and stated is equation.left and stated.value.units:
-        doubt = "perhaps a conversion of units"  # `2 hours = 2 * 60 minutes`
-    if not doubt and _reversed_difference(stated, other):
-        doubt = "a difference taken in the other order"
-    if doubt:
-        return undecided(f"{equation.text}: {doubt}", compared)
-    return incorrect(f"{equation.text}: {other.text} is {wanted}", compared)
-
-
-_DIFFERENCE = re.compile(r"[$]?[0-9][0-9.,]*[A-Za-z ]*-[ $]*[0-9][0-9.,]*[A-Za-z ]*")
-
-
-def _reversed_difference(stated: Side, other: Side) -> bool:
-    """`3500 - 4000 = 500`: the size is right, and people read it so."""
-    return stated.value.exact == -other.value.exact and bool(_DIFFERENCE.fullmatch(other.text))
-
-
-def _stated_side(equation: Equation) -> tuple[Side, Side]:
-    """(what is claimed, what it is claimed of): the side without an operator is the claim."""
-    if equation.left.value.computed:
-        return equation.right, equation.left
-    return equation.left, equation.right
-
-
-def _agreement(stated: Side, other: Side, approximate: bool) -> str | None:
-    """'' for exact equality, a remark for equality after rounding, None for neither."""
-    pairs = [(one.exact, two.exact) for one in stated.readings for two in other.readings]
-    if any(one == two for one, two in pairs):
-        return ""
-    decimals = stated.value.decimals
-    if decimals and decimals > 0:
-        unit = Fraction(1, 10**decimals)
-        for one, two in pairs:
-            if abs(one - two) * 2 <= unit or (abs(one) <= abs(two) and abs(one - two) < unit):
-                return " (rounded)"
-    if approximate and any(abs(one - two) <= _CLOSE * abs(two) for one, two in pairs):
-        return " (approximately)"
-    return None
-
-
-def _doubt(stated: Side, other: Side, approximate: bool) -> str:
-    """Why a mismatch does not refute ('' when it does)."""
-    if stated.value.unclear or other.value.unclear:
-        return stated.value.unclear or other.value.unclear
-    if _convertible(stated.value.units, other.value.units):
-        return "perhaps a conversion of units"
-    pairs = [(one, two) for one in stated.readings for two in other.readings]
-    if approximate and any(abs(one.exact - two.exact) <= _NEAR * abs(two.exact) for one, two in pairs):
-        return "only roughly equal"
-    for one, two in pairs:
-        gap = abs(one.exact - two.exact)
-        if gap < one.error + two.error:
-            return "within the rounding of its operands"
-        if one.exact.denominator == 1 and two.exact.denominator != 1 and gap < 1:
-            return "rounded to a whole number"
-        if _rounded_to_digits(one.exact, two.exact):
-            return "rounded to fewer digits"
-    return ""
-
-
-def _rounded_to_digits(stated: Fraction, exact: Fraction) -> bool:
-    """A whole number with zeros at its end that is `exact` to at least three digits: 192970, 193000."""
-    if stated.denominator != 1 or stated == 0:
-        return False
-    digits = str(abs(stated.numerator))
-    significant = digits.rstrip("0")
-    unit = 10 ** (len(digits) - len(significant))
-    return len(significant) >= 3 and unit > 1 and abs(stated - exact) * 2 <= unit
-
-
-def _convertible(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether the sides name different units of one kind, so that a conversion may be meant."""
-    return any((one | other) & kind and len((one | other) & kind) > 1 and one != other for kind in _UNITS)
-
-
-def show(value: Fraction) -> str:
-    """An integer, a short decimal, else a fraction."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    if 10**6 % value.denominator == 0:
-        return f"{float(value):.6f}".rstrip("0") if abs(value) < 10**9 else str(value)
-    return f"{value.numerator}/{value.denominator}"
+def _runs_on(equation: Equation) -> bool:
+    """`5 * 3 = 15 + 2 = 17`: the right side begins with the value of the left, and goes on."""
+    first = _NUMBER.match(equation.right.text)
+    return bool(first and equation.right.value.computed and show(equation.left.value) == first[1])

@@ -10,6 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from checkers.normalise import plain_characters
+from checkers.units import UNITS
 from checkers.words import words
 
 LONGEST_NUMBER = 60  # digits
@@ -61,7 +62,7 @@ _LABEL = re.compile(
 
 def clean(text: str) -> str:
     """`text` without bold marks, bullets, numbering and calculator annotations (`<<3*4=12>>`)."""
-    text = plain_characters(text)
+    text = plain_characters(text).replace("\\*", "*").replace("\\_", "_")
     if "<<" in text:
         text = _ANNOTATION.sub("", text)
     if "**" in text or "__" in text:
@@ -81,10 +82,10 @@ _PATTERN = re.compile(
       (?P<space>\s*\n\s*\n?|[ \t\r]+)
     | (?P<time>[0-9]+:[0-9][0-9:]*)
     | (?P<num>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)
-    | (?P<cross>(?<=[0-9])[xX](?=[0-9.]))
+    | (?P<cross>(?<=[0-9])[xX](?=\.?[0-9]))
     | (?P<compound>(?<=[0-9])-[A-Za-z]{2,}[A-Za-z-]*)
     | (?P<name>[A-Za-z]+[_0-9][A-Za-z0-9_{}]*)
-    | (?P<word>[A-Za-z]+(?:['-][A-Za-z]+)*)
+    | (?P<word>(?:[A-Za-zμ]+|k?Ω)(?:['-][A-Za-z]+)*)
     | \\(?P<command>[A-Za-z]+)
     | (?P<linebreak>\\\\)
     | (?P<noise>\\[,;:!\ ()\[\]]|[&°]|\^\ ?\{?\ ?\\circ(?![a-z])\ ?\}?)
@@ -98,6 +99,7 @@ _PATTERN = re.compile(
     | (?P<open>[(\[{])
     | (?P<close>[)\]}])
     | (?P<factorial>!)
+    | (?P<root>√)
     | (?P<stop>[.,;:?"])
     | (?P<other>.)
     """,
@@ -111,7 +113,9 @@ _NOISE_COMMANDS = words(
 _COMMANDS: dict[str, tuple[Kind, str]] = {
     "times": (Kind.OP, "*"), "cdot": (Kind.OP, "*"), "ast": (Kind.OP, "*"), "div": (Kind.OP, "/"),
     "frac": (Kind.FRAC, ""), "dfrac": (Kind.FRAC, ""), "tfrac": (Kind.FRAC, ""), "cfrac": (Kind.FRAC, ""),
-    "sqrt": (Kind.SQRT, ""), "approx": (Kind.EQ, "≈"), "sim": (Kind.EQ, "≈"), "simeq": (Kind.EQ, "≈"),
+    "sqrt": (Kind.SQRT, ""), "ln": (Kind.WORD, "ln"), "log": (Kind.WORD, "log"), "exp": (Kind.WORD, "exp"),
+    "sin": (Kind.WORD, "sin"), "cos": (Kind.WORD, "cos"), "tan": (Kind.WORD, "tan"),
+    "approx": (Kind.EQ, "≈"), "sim": (Kind.EQ, "≈"), "simeq": (Kind.EQ, "≈"),
     "lt": (Kind.STOP, ""), "gt": (Kind.STOP, ""), "le": (Kind.STOP, ""), "ge": (Kind.STOP, ""),
     "leq": (Kind.STOP, ""), "geq": (Kind.STOP, ""), "neq": (Kind.STOP, ""), "ne": (Kind.STOP, ""),
     "Rightarrow": (Kind.STOP, ""), "implies": (Kind.STOP, ""), "rightarrow": (Kind.STOP, ""),
@@ -123,7 +127,7 @@ _SPOKEN_PAIRS = {("multiplied", "by"): "*", ("divided", "by"): "/", ("equal", "t
 _SIMPLE = {
     "percent": Kind.PERCENT, "open": Kind.OPEN, "close": Kind.CLOSE, "factorial": Kind.FACTORIAL,
     "stop": Kind.STOP, "linebreak": Kind.STOP, "relation": Kind.STOP, "time": Kind.VAR, "name": Kind.VAR,
-    "other": Kind.VAR, "compound": Kind.WORD,
+    "root": Kind.SQRT, "other": Kind.VAR, "compound": Kind.WORD,
 }  # fmt: skip
 
 
@@ -183,6 +187,8 @@ def _word(found: str, start: int, end: int, glued: bool, text: str, before: list
         if sign == "=" and before and before[-1].text.lower() in ("is", "are"):
             first = before.pop()
         return Token(Kind.EQ if sign == "=" else Kind.OP, sign, first.start, end, first.glued)
+    if lower == "sqrt" and text[end : end + 1] == "(":
+        return Token(Kind.SQRT, found, start, end, glued)
     if lower == "percent":
         return Token(Kind.PERCENT, found, start, end, glued)
     if len(found) == 1:
@@ -193,9 +199,12 @@ def _word(found: str, start: int, end: int, glued: bool, text: str, before: list
 
 def _is_times_sign(end: int, glued: bool, text: str, before: list[Token]) -> bool:
     """Whether an x stands between two values, as in `12 x 4`, `3x4`, `5 days x $7`, not in `2x (3)`."""
-    if not before or before[-1].kind not in (Kind.NUM, Kind.CLOSE, Kind.PERCENT, Kind.WORD):
+    values = (Kind.NUM, Kind.CLOSE, Kind.PERCENT, Kind.WORD)
+    if not before or not (before[-1].kind in values or before[-1].text in UNITS):
         return False
     rest = text[end : end + 3]
     following = rest.lstrip(" ")[:1]
     glued_right = following == rest[:1]
-    return following != "" and following in "0123456789($.\\" and (not glued or glued_right)
+    starts_value = following != "" and following in "0123456789($\\"
+    starts_value = starts_value or (following == "." and rest.lstrip(" ")[1:2].isdigit())
+    return starts_value and (not glued or glued_right)

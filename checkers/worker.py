@@ -15,11 +15,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from checkers.logic import check_deduction, check_logic
 from checkers.math import check_math
 from checkers.steps import check_steps
 from checkers.verdict import Verdict, undecided
 
-FUNCTIONS: dict[str, Callable[..., Verdict | list[Verdict]]] = {"math": check_math, "steps": check_steps}
+FUNCTIONS: dict[str, Callable[..., Verdict | list[Verdict]]] = {
+    "math": check_math,
+    "steps": check_steps,
+    "logic": check_logic,
+    "deduction": check_deduction,
+}
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 

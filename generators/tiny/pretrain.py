@@ -281,6 +281,7 @@ def save_model(
 ) -> None:
     """Write bf16 safetensors, tokenizer and `training.json`; loadable by `transformers`' Auto classes."""
     weights = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}
+    del weights["lm_head.weight"]  # tied to the embeddings
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
