@@ -226,7 +226,8 @@ def _start_trouble(address: str, error: Exception) -> str:
         if address == "local"
         else "See that the cluster runs (`ray status` on its head node) and that cluster.address is right."
     )
-    return f"expected Ray at '{address}', found: {type(error).__name__}: {error}. {advice}"
+    told = str(error).rstrip(".")
+    return f"expected Ray at '{address}', found: {type(error).__name__}: {told}. {advice}"
 
 
 def _init_options(settings: ClusterSettings) -> dict[str, Any]:

@@ -6,8 +6,6 @@ Reference: D. Plaisted, S. Greenbaum, J. Symbolic Computation 2(3), 1986.
 
 from collections.abc import Iterable
 
-from sympy.logic.algorithms.dpll2 import SATSolver
-
 from checkers.logic.budget import GROUNDING, Budget
 from checkers.logic.formulas import And, Atom, Formula, Iff, Implies, Not, Or
 
@@ -83,8 +81,10 @@ class Clauses:
         self._budget.spend(2 * (self._size + self._count))
         if not self.clauses:
             return True
+        from checkers.logic.solver import BoundedSolver
+
         numbers = range(1, self._count + 1)
-        solver = _BoundedSolver(self.clauses, set(numbers), set(), list(numbers))
+        solver = BoundedSolver(self.clauses, set(numbers), set(), list(numbers))
         solver.budget = self._budget
         return next(solver._find_model(), None) is not None
 
@@ -104,13 +104,3 @@ def _signed(formula: Formula, sign: bool) -> tuple[str, list[tuple[Formula, bool
             return "all", [(one, True), (other, True)]
         case _:
             return "any", [(formula, sign)]
-
-
-class _BoundedSolver(SATSolver):
-    """sympy's solver, which counts the clauses it looks at and gives up in time."""
-
-    budget: Budget
-
-    def _assign_literal(self, lit: int) -> None:
-        self.budget.spend(1 + len(self.sentinels[-lit]))
-        super()._assign_literal(lit)

@@ -8,7 +8,7 @@ import pytest
 from conftest import Finished
 from pipeline_runs import distill, rows
 
-FEW = ("problems.count=4", "problems.heldout=2", "chains.heldout_per_problem=2")
+FEW = ("problems.count=4", "problems.heldout=2", "chains.heldout_per_problem=2", "evaluation.best_of=[1,2]")
 
 
 def stats(folder: Path, stage: str) -> dict[str, Any]:
