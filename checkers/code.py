@@ -128,14 +128,14 @@ def check_code(
         return _overall([undecided(str(error))] * len(tests))
     job = {"program": program, "setup": setup, "entry_point": entry_point}
     for _ in range(_ATTEMPTS):
-        running = host.shared()
+        running = host.shared.get()
         if sandbox == "strict":
             running.demand()
         try:
             return _overall(_judge(running, job, cases, limits))
         except ZygoteDiedError as error:
             fault: SandboxFaultError = error
-            host.restart(running)
+            host.shared.replace(running)
         except SandboxFaultError as error:
             fault = error
             break

@@ -9,7 +9,6 @@ socket pair is answered `{"pid": n}`; `{"kill": pid}` is answered `{}` once that
 caller goes away, the server kills its workers and ends.
 """
 
-import atexit
 import contextlib
 import gc
 import json
@@ -19,6 +18,8 @@ import socket
 import subprocess
 import sys
 import threading
+
+from checkers.per_process import PerProcess
 
 _START_SECONDS = 120.0
 _REQUEST_SECONDS = 30.0
@@ -31,7 +32,7 @@ class ForkServerError(RuntimeError):
 
 
 class ForkServer:
-    """The caller's handle; thread-safe. One for each process, from `shared()`."""
+    """The caller's handle; thread-safe. One for each process, from `shared`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,34 +109,8 @@ def _search_path() -> list[str]:
     return path if package_parent in path else [package_parent, *path]
 
 
-_shared: ForkServer | None = None
-_shared_lock = threading.Lock()
-
-
-def shared() -> ForkServer:
-    """This process's fork server, started at the first call (1 to 2 s, once). Raises: ForkServerError."""
-    global _shared
-    with _shared_lock:
-        if _shared is None or _shared.owner != os.getpid():
-            _shared = ForkServer()
-        return _shared
-
-
-def restart(broken: ForkServer) -> ForkServer:
-    """A fresh shared server in place of `broken`, unless another thread has replaced it already."""
-    global _shared
-    with _shared_lock:
-        if _shared is broken:
-            broken.close()
-            _shared = ForkServer()
-        assert _shared is not None
-        return _shared
-
-
-@atexit.register
-def _close_shared() -> None:
-    if _shared is not None and _shared.owner == os.getpid():
-        _shared.close()
+shared = PerProcess(ForkServer)
+"""This process's fork server: `shared.get()` takes 1 to 2 s, once. Raises: ForkServerError."""
 
 
 # The server's side

@@ -192,7 +192,7 @@ class Pool:
             return [] if self._closed else [self._waiting.popleft() for _ in range(share)]
 
     def _start(self) -> "_Worker":
-        server = forkserver.shared()
+        server = forkserver.shared.get()
         for attempt in range(_ATTEMPTS):
             try:
                 worker = _Worker(server, self.memory_mb)
@@ -200,7 +200,7 @@ class Pool:
             except forkserver.ForkServerError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise PoolError(f"cannot start a checker's worker: {error}") from error
-                server = forkserver.restart(server)
+                server = forkserver.shared.replace(server)
         with self._changed:
             self._running.add(worker)
         return worker

@@ -102,6 +102,7 @@ class _Parser:
         return self.formula()
 
     def formula(self) -> Formula:
+        """An implication, or two joined by `<->`."""
         self.deeper(1)
         left = self.implication()
         if self.take("<->"):
@@ -112,6 +113,7 @@ class _Parser:
         return left
 
     def implication(self) -> Formula:
+        """A disjunction, or `A -> B -> C`, which groups to the right."""
         left = self.chain("|")
         if not self.take("->"):
             return left
@@ -121,6 +123,7 @@ class _Parser:
         return Implies(left, right)
 
     def chain(self, operator: str) -> Formula:
+        """Parts joined by `|` (each of them parts joined by `&`), or by `&`."""
         parts = [self.chain("&") if operator == "|" else self.unary()]
         while self.take(operator):
             parts.append(self.chain("&") if operator == "|" else self.unary())
@@ -129,6 +132,7 @@ class _Parser:
         return Or(tuple(parts)) if operator == "|" else And(tuple(parts))
 
     def unary(self) -> Formula:
+        """Any number of `~`, then a primary."""
         negations = 0
         while self.take("~"):
             negations += 1
@@ -140,6 +144,7 @@ class _Parser:
         return body
 
     def primary(self) -> Formula:
+        """A bracket, `if A then B`, or an atom."""
         if self.take("("):
             inner = self.formula()
             self.expect(")")
@@ -152,6 +157,7 @@ class _Parser:
         return self.atom()
 
     def atom(self) -> Formula:
+        """A proposition `P`, or a predicate `p(a, b)`."""
         name = self.name()
         args: list[str] = []
         if self.take("("):
@@ -162,6 +168,7 @@ class _Parser:
         return Atom(name.lower() if args else name, tuple(args))
 
     def argument(self) -> str:
+        """An individual, or the bound variable."""
         name = self.name()
         if name == self.variable:
             return VARIABLE

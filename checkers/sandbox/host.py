@@ -1,13 +1,12 @@
 """The caller's side: start a zygote once, run programs in it, keep the clock, kill.
 
-    with Sandbox() as sandbox:                        # or shared(), one for this process
+    with Sandbox() as sandbox:                        # or shared.get(), one for this process
         reply = sandbox.judge({"program": ..., "tests": [...], ...}, Limits())
         run = sandbox.run_script("print(input())", "hello", Limits())
 
 Any number of threads may use one sandbox. No signals are used and nothing of the caller is forked.
 """
 
-import atexit
 import contextlib
 import json
 import os
@@ -22,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from checkers.per_process import PerProcess
 from checkers.sandbox import kernel
 from checkers.sandbox.channel import Channel, ChannelClosedError, ChannelGarbageError
 from checkers.sandbox.layers import OPTIONAL, REQUIRED, Layer
@@ -323,27 +323,8 @@ def _ending(status: int) -> str:
     return f"was ended by signal {-code}" if code < 0 else f"left with exit code {code}" if code else ""
 
 
-_shared: Sandbox | None = None
-_shared_lock = threading.Lock()
-
-
-def shared() -> Sandbox:
-    """This process's sandbox, started at the first call (0.3 s, once). Raises: SandboxError."""
-    global _shared
-    with _shared_lock:
-        if _shared is None or _shared.owner != os.getpid():
-            _shared = Sandbox()
-        return _shared
-
-
-def restart(broken: Sandbox) -> Sandbox:
-    """A fresh shared sandbox in place of `broken`, unless another thread has replaced it already."""
-    global _shared
-    with _shared_lock:
-        if _shared is broken or _shared is None:
-            broken.close()
-            _shared = Sandbox()
-        return _shared
+shared = PerProcess(Sandbox)
+"""This process's sandbox: `shared.get()` takes 0.3 s, once. Raises: SandboxError."""
 
 
 def active_layers() -> list[Layer]:
@@ -353,10 +334,4 @@ def active_layers() -> list[Layer]:
 
     Raises: SandboxError.
     """
-    return shared().layers()
-
-
-@atexit.register
-def _close_shared() -> None:
-    if _shared is not None and _shared.owner == os.getpid():
-        _shared.close()
+    return shared.get().layers()

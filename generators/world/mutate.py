@@ -1,4 +1,4 @@
-"""Chains with exactly one slip of a given kind, for tests and for training verifiers."""
+"""Errors made on purpose: chains with one slip of a kind, and single steps tried wrongly, then rightly."""
 
 import random
 from collections.abc import Callable, Sequence

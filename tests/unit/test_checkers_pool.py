@@ -163,7 +163,7 @@ def test_worker_killed_from_outside_while_idle(pool):
 
 
 def test_fork_server_killed_from_outside(pool):
-    os.kill(forkserver.shared().pid, signal.SIGKILL)
+    os.kill(forkserver.shared.get().pid, signal.SIGKILL)
     time.sleep(0.05)
     assert pool.map(call("say"), [("still here",)])[0].reason == "still here"
 

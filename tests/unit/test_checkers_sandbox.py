@@ -71,7 +71,7 @@ def sandbox(request):
 @pytest.fixture
 def judged(sandbox, monkeypatch):
     """check_code in that sandbox."""
-    monkeypatch.setattr(host, "_shared", sandbox)
+    monkeypatch.setattr(host.shared, "held", sandbox)
     return check_code
 
 
@@ -158,7 +158,7 @@ def test_hostile_program(entry, judged, outside):
 
 
 def test_nothing_is_left_on_the_host(sandbox, monkeypatch, outside):
-    monkeypatch.setattr(host, "_shared", sandbox)
+    monkeypatch.setattr(host.shared, "held", sandbox)
     temporary = set(os.listdir(tempfile.gettempdir()))
     zygote = psutil.Process(sandbox.pid)
     before = {p.pid for p in zygote.children(recursive=True)}
@@ -186,7 +186,7 @@ def test_attacks_succeed_without_the_layers(monkeypatch, outside):
     """The same programs in a sandbox without layers do get through: the tests above are not empty."""
     victim = Outside()
     with Sandbox([*REQUIRED, *namespaces.KINDS]) as bare:
-        monkeypatch.setattr(host, "_shared", bare)
+        monkeypatch.setattr(host.shared, "held", bare)
         for name in CONTROLS:
             code = next(e["code"] for e in PROGRAMS if e["name"] == name)
             verdict = check_code(fill_in(code, victim), TESTS[:1], limits=QUICK, sandbox="weak")
@@ -196,7 +196,7 @@ def test_attacks_succeed_without_the_layers(monkeypatch, outside):
 
 def test_weak_only_by_name(monkeypatch):
     with Sandbox(["landlock"]) as weak:
-        monkeypatch.setattr(host, "_shared", weak)
+        monkeypatch.setattr(host.shared, "held", weak)
         with pytest.raises(SandboxError, match=r"landlock.*sandbox: weak"):
             check_code("def f(): return 1", ["assert f() == 1"])
         assert check_code("def f(): return 1", ["assert f() == 1"], sandbox="weak").status == "correct"
@@ -282,11 +282,11 @@ def test_many_threads_share_one_sandbox(judged):
 
 
 def test_a_dead_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr(host, "_shared", None)
+    monkeypatch.setattr(host.shared, "held", None)
     assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-    psutil.Process(host.shared().pid).kill()
+    psutil.Process(host.shared.get().pid).kill()
     assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-    host.shared().close()
+    host.shared.get().close()
 
 
 def test_the_tree_dies_with_the_caller():
@@ -297,7 +297,7 @@ from checkers.sandbox import host
 check_code("def f(): return 1", ["assert f() == 1"])
 hang = lambda: check_code("while True: pass", ["assert f()"], limits=Limits(60))
 threading.Thread(target=hang).start()
-print(host.shared().pid, flush=True)
+print(host.shared.get().pid, flush=True)
 import time
 time.sleep(60)
 """
