@@ -9,7 +9,10 @@ How evidence about single prefixes becomes labels, in this order:
 3. *Monotone*: an answer reached from a prefix was reachable from everything before it, so every step
    before a good prefix is good, and overrides failures seen there; steps at and after the first bad
    one are bad. What succeeds from a certainly bad step onwards is repair, and says nothing.
-4. Whatever is neither probed nor implied is undetermined.
+4. *Solvable*: in a binary search, failures count against a step only where success was seen before it,
+   after an earlier step or from the bare problem (step -1). A completer that never solves the problem
+   fails everywhere, and that is no fault of the step.
+5. Whatever is neither probed nor implied is undetermined.
 
 Math-Shepherd as published labels each step by its own trials alone; rule 3 is applied to it too (in
 the baseline's favour), and each label keeps its own counts.
@@ -36,7 +39,7 @@ def derive_labels(
     """One label a step and the first error (0-based, -1 none, None undetermined or no steps).
 
     The chain's own outcome is read from `chain`; its OUTCOME event is the same fact on record and is
-    not counted again. Rollouts of the bare problem (step -1) do not bear on any step.
+    not counted again.
 
     A label's counts, `soft` (posterior mean) and interval are those of its own trials, among them the
     chain's own outcome if `settings.count_outcome`; a label that is implied by another prefix has none.
@@ -64,8 +67,11 @@ def _bounds(
     certain = certainly_bad_from(chain, refuted)
     seen = [prefix_status(rollouts.get(i, Tally()), own, settings.good_at) for i in range(certain)]
     last_good = max((i for i, status in enumerate(seen) if status == StepStatus.GOOD), default=-1)
-    bad = (i for i in range(last_good + 1, certain) if seen[i] == StepStatus.BAD)
-    return last_good, next(bad, certain)
+    first_bad = next((i for i in range(last_good + 1, certain) if seen[i] == StepStatus.BAD), certain)
+    if settings.method == "binary" and last_good < 0:
+        root = prefix_status(rollouts.get(-1, Tally()), own, settings.good_at)
+        first_bad = first_bad if root == StepStatus.GOOD else certain
+    return last_good, first_bad
 
 
 def _status(step: int, last_good: int, first_bad: int) -> StepStatus:

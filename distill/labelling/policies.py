@@ -2,9 +2,7 @@
 
 A policy is sans-IO: a Python generator that yields a round of requests, is sent their results in the
 same order, and returns when it needs no more. It therefore runs alike against an engine, a simulator
-or recorded rollouts. A round is never empty. No policy probes the bare problem (step -1): that it can
-be solved is taken for granted, so on a problem that the completer never solves the first step is
-called wrong.
+or recorded rollouts. A round is never empty.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -65,10 +63,14 @@ def binary(settings: LabellingSettings, chain: Chain, refuted: Sequence[int]) ->
     A probe without a decided rollout is asked once more (K again). Still undecided, its node is left
     undetermined and only the steps below it are searched: the first error is then found when it lies
     there, and the labels from the node on stay undetermined.
+
+    A search that blames the first step ends with a probe of the bare problem (step -1): a completer that
+    never solves the problem at all fails after every step, right or wrong, and so says nothing of any.
     """
     if _answered_by_outcome(settings, chain):
         return
-    last_good, first_bad = -1, certainly_bad_from(chain, refuted)
+    certain = certainly_bad_from(chain, refuted)
+    last_good, first_bad = -1, certain
     step = first_bad - 1 if refuted else (last_good + first_bad) // 2
     while first_bad - last_good > 1:
         if (yield from _probe(settings, chain, step)) == StepStatus.GOOD:
@@ -76,6 +78,8 @@ def binary(settings: LabellingSettings, chain: Chain, refuted: Sequence[int]) ->
         else:
             first_bad = step
         step = (last_good + first_bad) // 2
+    if first_bad == 0 < certain:
+        yield from _probe(settings, chain, -1)
 
 
 METHODS: dict[str, Callable[[LabellingSettings, Chain, Sequence[int]], Policy]] = {

@@ -139,15 +139,22 @@ def test_own_outcome_counts_once_and_only_if_asked() -> None:
 
 def test_an_interrupted_probe_is_not_yet_bad() -> None:
     chain = make_chain(2, UNDECIDED)
-    assert statuses(chain, probe(chain, 0, "---", rule="binary n=4")) == "??"
-    assert statuses(chain, probe(chain, 0, "---?", rule="binary n=4")) == "--"
+    solved = probe(chain, -1, "+---")
+    assert statuses(chain, [*solved, *probe(chain, 0, "---", rule="binary n=4")]) == "??"
+    assert statuses(chain, [*solved, *probe(chain, 0, "---?", rule="binary n=4")]) == "--"
     assert statuses(chain, probe(chain, 0, "+", rule="binary n=4")) == "+?"
     assert statuses(chain, probe(chain, 0, "+", rule="binary n=4"), good_at=0.5) == "??"
 
 
-def test_rollouts_of_the_bare_problem_say_nothing_of_steps() -> None:
-    chain = make_chain(2, UNDECIDED)
-    assert statuses(chain, probe(chain, -1, "--")) == "??"
+def test_failures_count_only_where_the_problem_can_be_solved() -> None:
+    """Unless success was seen before a step, its failures may be the completer's own."""
+    chain = make_chain(3, INCORRECT)
+    failed = probe(chain, 0, "----")
+    assert statuses(chain, failed) == "??-"
+    assert statuses(chain, [*failed, *probe(chain, -1, "----")]) == "??-"
+    assert statuses(chain, [*failed, *probe(chain, -1, "---+")]) == "---"
+    assert statuses(chain, [*probe(chain, 0, "-+--"), *probe(chain, 1, "----")]) == "+--"
+    assert statuses(chain, failed, method="math_shepherd") == "---"  # as published
 
 
 @pytest.mark.parametrize("event", [("other", 0), ("chain", 3), ("chain", -2)])
