@@ -282,6 +282,8 @@ class PretrainSettings(Settings):
     corpus: Literal["solutions", "marked"] = "solutions"
     """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose wrong steps
     are followed by `Wrong.` and tried again (a verifier's base)."""
+    start: str = ""
+    """A trained model of the same shape to go on from, a folder or `builtin:NAME`; empty: fresh weights."""
     seed: int = 0
     """Seeds weights and corpus."""
     slips: Fraction = 0.02
@@ -329,3 +331,5 @@ class PretrainSettings(Settings):
     """Processes that share a step's documents (data parallel)."""
     threads: PositiveInt = 2
     """Torch threads of each process."""
+    compile: bool = False
+    """Compile the blocks (`torch.compile`; needs a C++ compiler, a third faster on a CPU)."""

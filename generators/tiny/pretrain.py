@@ -21,11 +21,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.config import PretrainSettings
+from distill.errors import RecipeError
 from generators.tiny.corpus import MARK, Document, documents
 from generators.tiny.tokenizer import train_tokenizer
+from generators.weights import resolve_model
 
 POOL_BATCHES = 32
 TOKENIZER_DOCUMENTS = 4000
+HELDOUT_DOCUMENTS = 1024
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 120.0
 MEETING_POINT = "processes"  # the file through which the processes of a training find each other
@@ -33,15 +36,37 @@ WIDTH_STEP = 16
 """Batches are as wide as a multiple of this: few shapes, so that freed memory is used again."""
 
 NO_STEP = -1
+SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 Row = tuple[list[int], list[float], list[int]]
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
-def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A freshly initialised Llama with tied embeddings."""
-    torch.manual_seed(settings.seed)
-    config = LlamaConfig(
+def build(settings: PretrainSettings) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Model and tokenizer to train: fresh ones, or those of `settings.start`.
+
+    Raises:
+        RecipeError: `settings.start` has another shape than the recipe says.
+    """
+    if not settings.start:
+        texts = (doc.text for doc in islice(documents(settings, "train"), TOKENIZER_DOCUMENTS))
+        tokenizer = train_tokenizer(texts, settings.vocab_size)
+        torch.manual_seed(settings.seed)
+        return LlamaForCausalLM(_config(settings, tokenizer)), tokenizer
+    folder = resolve_model(settings.start)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    wanted = _config(settings, tokenizer)
+    differing = [name for name in SHAPE if getattr(wanted, name) != getattr(model.config, name)]
+    if differing:
+        found = ", ".join(f"{name} {getattr(model.config, name)}" for name in differing)
+        raise RecipeError(f"start: expected a model of the recipe's own shape, found {found} in {folder}")
+    return model, tokenizer
+
+
+def _config(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """A Llama with tied embeddings."""
+    return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
         intermediate_size=settings.intermediate_size,
@@ -54,7 +79,6 @@ def build_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) 
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
 
 
 def encode_document(tokenizer: PreTrainedTokenizerFast, doc: Document) -> Row:
@@ -176,11 +200,12 @@ def _train(
         dist.init_process_group(
             "gloo", init_method=f"file://{(folder / MEETING_POINT).absolute()}", rank=rank, world_size=world
         )
-    tokenizer = train_tokenizer(
-        (d.text for d in islice(documents(settings, "train"), 4000)), settings.vocab_size
-    )
+    model, tokenizer = build(settings)
     mark = mark_token(tokenizer)
-    model = build_model(settings, tokenizer)
+    if settings.compile:
+        model.set_attn_implementation("eager")  # fuses, and the CPU kernel of the other is slow backwards
+        for block in model.model.layers:
+            block.compile(dynamic=True)
     state = _resume(folder, model, opts := optimisers(model, settings))
     mine = documents(settings, "train", state["documents"] + rank, world)
     stream = batches(tokenizer, mine, settings.batch_size // world)
@@ -262,12 +287,12 @@ def _resume(folder: Path, model: nn.Module, opts: list[torch.optim.Optimizer]) -
 
 @torch.inference_mode()
 def heldout_loss(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings, count: int = 1024
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings
 ) -> float:
     """Mean next-token loss on documents of another stream."""
-    docs = [encode_document(tokenizer, doc) for doc in islice(documents(settings, "eval"), count)]
+    docs = [encode_document(tokenizer, doc) for doc in islice(documents(settings, "eval"), HELDOUT_DOCUMENTS)]
     docs.sort(key=lambda row: len(row[0]))
-    chunks = [docs[i : i + 128] for i in range(0, count, 128)]
+    chunks = [docs[i : i + 128] for i in range(0, len(docs), 128)]
     plain = settings.model_copy(update={"exit_layer": 0, "doubt_weight": 0.0})
     losses = [
         float(training_loss(model, collate(chunk, tokenizer.pad_token_id), plain, mark_token(tokenizer)))

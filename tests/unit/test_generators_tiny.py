@@ -1,12 +1,17 @@
 """The training text of the tiny models: what is learnt, what is not, and how it is cut into tokens."""
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distill.config import PretrainSettings
+from distill.errors import RecipeError
+from generators.tiny import pretrain as training
 from generators.tiny.corpus import MARK, Document, documents
-from generators.tiny.pretrain import encode_document, schedule
+from generators.tiny.pretrain import build, encode_document, pretrain, schedule
 from generators.tiny.tokenizer import train_tokenizer
 
 
@@ -62,3 +67,53 @@ def test_the_learning_rate_rises_stays_and_falls_to_nothing() -> None:
     assert schedule(50, known) == schedule(399, known) == 1.0
     assert schedule(700, known) == pytest.approx(0.5)
     assert schedule(1000, known) == 0.0
+
+
+TINY = {"hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2, "vocab_size": 400}
+
+
+@pytest.fixture(autouse=True)
+def few_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "TOKENIZER_DOCUMENTS", 200)
+    monkeypatch.setattr(training, "HELDOUT_DOCUMENTS", 16)
+    monkeypatch.setattr(training, "POOL_BATCHES", 4)
+
+
+def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in its third step, the same command takes the steps that are left and no more."""
+    asked_of = settings(steps=5, batch_size=2, corpus="marked", exit_layer=1, doubt_weight=1.0, **TINY)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    step, taken = training._train_step, []
+
+    def dies_in_the_third(*args: object) -> tuple[float, int]:
+        taken.append(1)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr(training, "_train_step", dies_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(asked_of, tmp_path)
+    figures = pretrain(asked_of, tmp_path)
+    assert len(taken) == 3 + 3
+    assert figures["tokens"] > 0
+    assert 0 < figures["loss"] < 10
+    assert sorted(path.name for path in tmp_path.iterdir() if "token" not in path.name) == [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "training.json",
+    ]
+
+
+def test_a_training_can_start_from_another(tmp_path: Path) -> None:
+    first = settings(steps=1, batch_size=2, **TINY)
+    pretrain(first, tmp_path / "first")
+    onward = {"start": str(tmp_path / "first"), "steps": 1, "seed": 9}
+    model, tokenizer = build(settings(**TINY, **onward))
+    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "first", dtype=torch.float32)
+    for name, weight in trained.state_dict().items():
+        assert torch.equal(weight, model.state_dict()[name])
+    assert tokenizer.get_vocab() == AutoTokenizer.from_pretrained(tmp_path / "first").get_vocab()
+    with pytest.raises(RecipeError, match="of the recipe's own shape, found num_hidden_layers 2"):
+        build(settings(**{**TINY, **onward, "layers": 3}))
