@@ -1,6 +1,8 @@
 """Whether the sides of an equation agree, rounding understood, and when a mismatch proves nothing."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from checkers.arithmetic import NotArithmeticError, evaluate
@@ -9,6 +11,7 @@ from checkers.units import UNITS, convertible
 from checkers.values import Value, show
 from checkers.verdict import Verdict, correct, incorrect, undecided
 from checkers.words import words
+from checkers.worlds import World
 
 _CLOSE, _NEAR = Fraction(1, 50), Fraction(1, 10)  # relative error that ≈ allows, and leaves open
 _ROUGH = Fraction(1, 4)  # relative error left open where constants, roots and powers of ten take part
@@ -20,12 +23,13 @@ _Pairs = list[tuple[Value, Value]]
 def check_equation(equation: Equation) -> Verdict:
     """Whether the two sides are equal in some reading, with rounding understood.
 
-    compared=(the stated value, the right one). Undecided where they differ but the step may not be wrong.
+    compared=(the stated value, the right one), ("12", "8") for `4 feet - 40 inches = 12 inches`.
+    Undecided where they differ but the step may not be wrong.
     """
     swapped = not _states_on_the_right(equation)
     stated, other = (equation.left, equation.right) if swapped else (equation.right, equation.left)
     pairs = [(one, two) if swapped else (two, one) for one, two in equation.pairs()]
-    wanted = show(other.value)
+    wanted = show(_in_the_unit_of(stated, other, equation.worlds) or other.value)
     compared = (stated.text if stated.value.percent else show(stated.value), wanted)
     remark = _agreement(pairs, equation.approximate)
     if remark is not None:
@@ -34,6 +38,17 @@ def check_equation(equation: Equation) -> Verdict:
     if doubt:
         return undecided(f"{equation.text}: {doubt}", compared)
     return incorrect(f"{equation.text}: {other.text} is {wanted}", compared)
+
+
+def _in_the_unit_of(stated: Side, other: Side, ways: Sequence[World]) -> Value | None:
+    """The right value of `4 feet - 40 inches = 12 inches` in inches, where the units are of one kind."""
+    if not convertible(stated.value.units, other.value.units) or stated.value.computed:
+        return None
+    for world, claim, right in zip(ways, stated.values, other.values):
+        if world.reading.si and claim and right and claim.exact and stated.value.exact:
+            size = claim.exact / stated.value.exact
+            return replace(right, exact=right.exact / size, slack=right.slack / abs(size))
+    return None
 
 
 def _states_on_the_right(equation: Equation) -> bool:
@@ -72,6 +87,8 @@ def _doubt(equation: Equation, stated: Side, other: Side, pairs: _Pairs) -> str:
         return unclear
     if _unit_on_one_side(stated.value, other.value):
         return "perhaps a conversion of units"
+    if stated.value.computed and other.value.computed and _other_words(stated.value, other.value):
+        return "perhaps a conversion of units"  # `7(5 yaps) = 7(3 baps)`
     if not stated.value.computed and stated is equation.left and stated.value.units:
         return "perhaps a conversion of units"  # `2 hours = 2 * 60 minutes`
     if equation.approximate and any(_gap(one, two) <= _NEAR * abs(two.exact) for one, two in pairs):
@@ -120,7 +137,7 @@ def _rounding_doubt(one: Value, two: Value) -> str:
         return "within the precision of measured quantities"
     if (one.scientific or two.scientific) and gap <= _ROUGH * abs(two.exact):
         return "perhaps rounded on the way"
-    if (one.units | two.units) & UNITS.keys() and _power_of_ten_apart(one.exact, two.exact):
+    if _prefixed(one.units | two.units) and _power_of_ten_apart(one.exact, two.exact):
         return "perhaps a metric conversion"
     return ""
 
@@ -135,9 +152,20 @@ def _unit_on_one_side(stated: Value, other: Value) -> bool:
     )
 
 
+def _other_words(stated: Value, other: Value) -> bool:
+    """Whether each side has units that we do not know, and none of the other's."""
+    known = not UNITS.keys().isdisjoint(stated.units | other.units)
+    return bool(stated.units and other.units) and stated.units.isdisjoint(other.units) and not known
+
+
 def _measured(units: frozenset[str]) -> bool:
     """Whether some unit is one of the laboratory's (joules, moles), not of the kitchen's."""
     return any(UNITS[name].kind not in _EVERYDAY for name in units if name in UNITS)
+
+
+def _prefixed(units: frozenset[str]) -> bool:
+    """Whether some unit may have a metric prefix: not money."""
+    return any(UNITS[name].kind != "$" for name in units if name in UNITS)
 
 
 def _power_of_ten_apart(one: Fraction, two: Fraction) -> bool:

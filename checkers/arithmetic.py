@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from checkers.measures import with_unit
+from checkers.measures import after_remark, with_unit
 from checkers.reading import NO_NAMES, ORDINARY, Context, Reading
 from checkers.tokens import Kind, Token, clean, tokenise
 from checkers.values import (
@@ -164,7 +164,8 @@ def _power(context: Context, index: int, depth: int) -> tuple[Value, int]:
         exponent, index = _power(context, index + 1, depth + 1)
         value = raise_to(value, exponent)
     _refuse_factorial(context, index)
-    return with_unit(context, value, index)
+    value, index = with_unit(context, value, index)
+    return value, after_remark(context, index)
 
 
 def _signed(context: Context, value: Value, index: int) -> Value:

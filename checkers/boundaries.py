@@ -23,7 +23,13 @@ _FUNCTION_WORDS = words(
 )
 _OPERATION_STEMS = ("multipl", "divid", "increas", "decreas", "reduc")
 _LINKS = words("of the a an these")
-_UNARY_AFTER = words("is are was equals equal get gets gives give have has of and or to so by be")
+_UNARY_AFTER = words(
+    """
+    is are was equals equal get gets getting gives give giving have has having of and or to so by be becomes
+    yields yield yielding leaves leaving obtain obtains find finds that then thus hence therefore as
+    substitute substituting solve solving
+    """
+)
 _HEDGES = words("about approximately roughly nearly around almost")
 _REMAINDERS = words("remainder r mod modulo rem")
 _NAME = re.compile(r"\\?[A-Za-zα-ωΑ-Ω][A-Za-z0-9_{}]*")
@@ -53,27 +59,35 @@ def is_part(tokens: Sequence[Token], end: int, value: Value) -> bool:
 
 
 def part_of_something(value: Value | None) -> Value | None:
+    """`value`, with which a mismatch proves nothing: the 1/2 of `= 1/2 of the group`."""
     return value and replace(value, unclear="a part of something")
 
 
 def stands_alone(tokens: Sequence[Token], floor: int, start: int, end: int) -> bool:
     """Whether what stands before `start` leaves the expression there its value."""
     before = tokens[start - 1] if start else None
+    if before is None:
+        return True
+    if before.kind is Kind.STOP and _goes_on(tokens, start):
+        return False
     if tokens[end].text in SPOKEN_SIGNS:
-        return (
-            before is None
-            or before.kind is Kind.STOP
-            or before.text.lower() in _SPOKEN_BEFORE[tokens[end].text]
-        )
-    if start == floor or before is None:
-        return before is None or before.kind in (Kind.EQ, Kind.STOP)
+        return before.kind is Kind.STOP or before.text.lower() in _SPOKEN_BEFORE[tokens[end].text]
+    if start == floor:
+        return before.kind in (Kind.EQ, Kind.STOP)
     if tokens[start].text in "+-":  # a sign, or a subtraction from something unknown?
         return before.kind is Kind.WORD and before.text.lower() in _UNARY_AFTER
     if before.kind is Kind.OPEN:
         return True
     if before.kind is not Kind.WORD or tokens[start].glued or _is_compound(tokens, floor, start):
         return False
+    if end == start + 1 and tokens[start].kind is Kind.NUM and before.text.lower() not in _UNARY_AFTER:
+        return False  # `sales in 2014 = 20 * 3`, `item 2 = 5 * 4`: a label
     return _keeps_value(tokens, floor, start)
+
+
+def _goes_on(tokens: Sequence[Token], start: int) -> bool:
+    """`1 + 2 + ... + 9`: what stands after the ellipsis is the end of something longer."""
+    return start > 1 and all(token.text == "." for token in tokens[start - 2 : start])
 
 
 def _is_compound(tokens: Sequence[Token], floor: int, start: int) -> bool:
@@ -94,7 +108,7 @@ def _keeps_value(tokens: Sequence[Token], floor: int, start: int) -> bool:
 
 
 def ends_cleanly(tokens: Sequence[Token], end: int, value: Value) -> bool:
-    """Whether what follows the right side leaves it its value."""
+    """Whether what follows the right side leaves it its value: not in `= 3 remainder 2`, nor in `= 1, 2`."""
     if end == len(tokens):
         return True
     after = tokens[end]
@@ -105,9 +119,15 @@ def ends_cleanly(tokens: Sequence[Token], end: int, value: Value) -> bool:
         return False  # `0.777...`, `0.\\overline{7}`
     if after.kind in (Kind.EQ, Kind.STOP, Kind.CLOSE):
         return True
-    if after.kind is Kind.WORD:
+    if after.kind is Kind.WORD or _is_article(tokens, end):
         return not after.glued
     return (after.kind is Kind.OPEN and not after.glued) or after.kind is Kind.FACTORIAL
+
+
+def _is_article(tokens: Sequence[Token], index: int) -> bool:
+    """The `a` of `= 15 times a day`."""
+    following = tokens[index + 1 : index + 2]
+    return tokens[index].text == "a" and bool(following) and following[0].kind is Kind.WORD
 
 
 def _is_list(tokens: Sequence[Token], end: int) -> bool:

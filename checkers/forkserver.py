@@ -38,7 +38,7 @@ class ForkServer:
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(_search_path())]
+            command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(search_path())]
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, start_new_session=True,
@@ -46,7 +46,11 @@ class ForkServer:
         self._socket = ours
         self.owner = os.getpid()
         self._socket.settimeout(_START_SECONDS)
-        self._receive()
+        try:
+            self._receive()
+        except ForkServerError:
+            self.close()
+            raise
         self._socket.settimeout(_REQUEST_SECONDS)
 
     def spawn(self, memory_mb: int) -> tuple[int, socket.socket]:
@@ -81,9 +85,12 @@ class ForkServer:
         with self._lock:
             try:
                 socket.send_fds(self._socket, [json.dumps(request).encode() + b"\n"], descriptors or [])
+                return self._receive()
             except OSError as error:
                 raise ForkServerError(f"the checkers' fork server has died ({error})") from error
-            return self._receive()
+            except ForkServerError:
+                self.close()  # an answer that comes late must not be taken for that to the next request
+                raise
 
     def _receive(self) -> dict[str, int]:
         try:
@@ -102,7 +109,7 @@ class ForkServer:
         return "no message"
 
 
-def _search_path() -> list[str]:
+def search_path() -> list[str]:
     """This process's import path, made absolute, with the folder of this package on it."""
     package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = [os.path.abspath(entry) for entry in sys.path]

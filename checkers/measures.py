@@ -16,7 +16,7 @@ from checkers.words import words
 STOP_WORDS = words(
     """
     a an the and or but so then thus hence therefore is are was were be been being has have had
-    having do does did of in on at to for from by with without as that which this these those it its
+    having do does did of in into on at to for from by with without as that which this these those it its
     he she they we you i his her their our who if when while because since where there here what how
     than gives give get gets got makes make equals equal costs cost spends spent earns earned sells
     sold buys bought means will would can could should must not no remainder more less out also only
@@ -26,6 +26,7 @@ STOP_WORDS = words(
 _COLLECTIVES = words("dozen dozens pair pairs score gross couple half quarter quarters third thirds")
 _MOST_UNITS = 6
 _MOST_EXPONENT = 4
+_LONGEST_REMARK = 6
 _DIMENSIONS = {"square": 2, "sq": 2, "cubic": 3}
 
 
@@ -37,7 +38,9 @@ def with_unit(context: Context, value: Value, index: int) -> tuple[Value, int]:
     names: list[str] = []
     symbols: list[str] = []
     factor, sign, power = Fraction(1), 1, 1
-    joined = False
+    joined = _per_unit(context, index)
+    if joined:
+        sign, index = -1, index + 1
     while len(names) < _MOST_UNITS and (name := _unit_name(context, index, joined or bool(symbols))):
         unit = UNITS.get(name) or UNITS.get(name[:-1] if _squared(name) else "")
         names.append(name)
@@ -52,6 +55,8 @@ def with_unit(context: Context, value: Value, index: int) -> tuple[Value, int]:
         if joined := _joins(context, index):
             sign = -1 if context.operator(index) == "/" else sign
             index += 1
+        elif _substance(context, index):
+            index += 2
     if not names:
         return _without_unit(context, value, index)
     return _measured(context, value, names, symbols, factor), index
@@ -82,6 +87,33 @@ def _size(unit: Unit) -> Fraction:
     return unit.size or Fraction(1)
 
 
+def _per_unit(context: Context, index: int) -> bool:
+    """Whether a price or a rate stands there, as in `$5/ticket` and `60/minute`, and no division."""
+    if context.operator(index) != "/" or not (context.glued(index) and context.glued(index + 1)):
+        return False
+    word = context.word(index + 1)
+    one_of_it = word in UNITS or context.tokens[index - 1].money
+    return bool(word) and one_of_it and not word.endswith("s")
+
+
+def _substance(context: Context, index: int) -> bool:
+    """Whether `of juice` follows a unit, as in `3 cups of juice + 2`."""
+    what = context.word(index + 1)
+    return context.word(index) == "of" and bool(what) and what not in STOP_WORDS | _COLLECTIVES
+
+
+def after_remark(context: Context, index: int) -> int:
+    """The index after a remark in the middle of a sum, as in `10 (meals) + 5 (wine)`."""
+    if context.kind(index) is not Kind.OPEN or context.glued(index):
+        return index
+    end = index + 1
+    while context.kind(end) is Kind.WORD and end < index + _LONGEST_REMARK:
+        end += 1
+    closed = context.kind(end) is Kind.CLOSE and end > index + 1
+    goes_on = context.operator(end + 1) or context.kind(end + 1) in (Kind.EQ, None)
+    return end + 1 if closed and goes_on else index
+
+
 def _unit_name(context: Context, index: int, compound: bool) -> str:
     """The unit word or symbol at `index`, or ''."""
     if symbol := context.name(index):
@@ -89,6 +121,8 @@ def _unit_name(context: Context, index: int, compound: bool) -> str:
         known = symbol in UNITS and not (context.glued(index) and (symbol in context.names or after_bracket))
         return symbol if known or _squared(symbol) else ""
     word = context.word(index).strip("-")
+    if word == "more" and context.word(index + 1) and context.word(index + 1) not in STOP_WORDS:
+        return word  # `12 friends + 7 more friends`
     if not word or word in STOP_WORDS:
         return ""
     text = context.tokens[index].text

@@ -3,35 +3,37 @@
     with Pool(workers=2, deadline_seconds=5) as pool:
         verdicts = pool.map("math", [("The answer is 18.", "18"), ...])
         verdicts = await pool.amap("steps", [(problem, steps), ...])
+        verdicts = pool.map("units", [...])      # a checker of your own: see checkers.plugins
 
 Results come in the order of the items. An item that outlives its deadline, runs out of memory or kills
 its worker is undecided; its worker is replaced and the others never notice. No signals are used, so a
 pool works in any thread, under asyncio and in a Ray actor, and many threads may share one.
 
 What needs no algebra (most answers; every step of ordinary length) is judged in the calling process,
-where it cannot hang, because its work is bounded. Nothing is started until an item needs a worker.
+where it cannot hang, because its work is bounded. Programs are judged in their sandbox. Nothing is started
+until an item needs a worker.
 """
 
 import asyncio
-import contextlib
 import json
 import threading
-import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from checkers import forkserver
+from checkers import forkserver, plugins
+from checkers.code import CodeVerdict, Limits, check_code
 from checkers.math import easy_math
 from checkers.steps import check_steps
 from checkers.verdict import Status, Verdict, undecided
+from checkers.worker import FUNCTIONS, NotLoadedError, Result, Worker, WorkerDiedError
 
-Result = Verdict | list[Verdict]
 _Seen = dict[tuple[str, ...], "Future[Result]"]
-FunctionName = Literal["math", "steps", "logic", "deduction"] | str  # or "package.module:function"
+FunctionName = Literal["math", "steps", "logic", "deduction", "code"] | str  # a plug-in, "module:function"
 
+_BUILT_IN = (*FUNCTIONS, "code")
 _BATCH = 32
 _LARGEST_STEPS_HERE = 20_000  # characters judged in the calling process
 _RECYCLE_AFTER = 5_000  # items, so that sympy's caches do not eat an innocent item's memory
@@ -39,31 +41,40 @@ _CACHE_SIZE = 1 << 14
 _LARGEST_CACHED = 2_000  # characters
 _BREATH = 256  # items between two turns of the event loop
 _ATTEMPTS = 3
+_LONGEST_SHOWN = 200
 
 
 class PoolError(RuntimeError):
-    """The pool is closed, or its workers cannot be started. (A bad item is a verdict, not an error.)"""
+    """The pool is closed, its workers cannot be started, or a checker of that name cannot be found or loaded.
+
+    What goes wrong with one item is a verdict, not an error.
+
+        try:
+            Pool().map("chemistry", [("H2O", "water")])
+        except PoolError as error:
+            print(error)  # expected one of code, deduction, logic, math, steps or 'module:function', ...
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     function: str
     item: tuple[Any, ...]
+    line: str  # what the worker is sent
     future: Future[Result] = field(default_factory=Future)
-
-
-class _WorkerDiedError(Exception):
-    """The worker is gone or must go. `reason` blames the item it was on, None blames nobody."""
-
-    def __init__(self, reason: str | None) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Pool:
     """Killable workers behind `map` and `amap`. Close it, or use it as a context manager.
 
-    `memory_mb` bounds the address space of a worker, of which about 100 MB are sympy itself.
+    `deadline_seconds` is wall-clock time for each item; `memory_mb` bounds the address space of a worker, of
+    which about 100 MB are sympy itself. Many threads and tasks may share a pool;
+    another process makes its own.
+
+        pool = Pool(workers=2, deadline_seconds=5, memory_mb=1024)
+        verdicts = pool.map("math", [("The answer is 18.", "18"), ("So x = 3.", "4")])
+        [str(verdict.status) for verdict in verdicts]  # ["correct", "incorrect"]
+        pool.close()
     """
 
     def __init__(self, workers: int = 1, deadline_seconds: float = 5.0, memory_mb: int = 2048) -> None:
@@ -76,7 +87,7 @@ class Pool:
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._running: set[_Worker] = set()
+        self._running: set[Worker] = set()
         self._closed = False
         self._cache: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
 
@@ -89,26 +100,29 @@ class Pool:
     def map(self, function_name: FunctionName, items: Sequence[tuple[Any, ...]]) -> list[Any]:
         """One result for each item (a tuple of arguments), in order; blocks.
 
-        A result is a Verdict for "math" and "logic", and a list of them, one a step, for the others.
-        Raises: PoolError.
+        A result is a list of verdicts, one a step, for "steps" and "deduction", and a Verdict for the others.
+        Items of "code" are (program, tests) or (program, tests, {"entry_point": "f"}), with the keywords of
+        `check_code`; unless they say otherwise, the pool's deadline and memory hold for a program.
+
+        Raises: PoolError; SandboxError for "code"; TypeError for an item that is no tuple of plain data.
         """
-        seen: _Seen = {}
-        pending = [self._begin(function_name, item, seen) for item in items]
-        return [self._finish(function_name, item, result) for item, result in zip(items, pending)]
+        function, seen = _target(function_name), _Seen()
+        pending = [self._begin(function, item, seen) for item in items]
+        return [self._finish(function, item, result) for item, result in zip(items, pending)]
 
     async def amap(self, function_name: FunctionName, items: Sequence[tuple[Any, ...]]) -> list[Any]:
         """As `map`, without blocking the event loop."""
-        pending, seen = [], _Seen()
+        pending, seen, function = [], _Seen(), _target(function_name)
         for count, item in enumerate(items):
-            pending.append(self._begin(function_name, item, seen))
+            pending.append(self._begin(function, item, seen))
             if count % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         waits = [asyncio.wrap_future(result) for result in pending if isinstance(result, Future)]
         await asyncio.gather(*waits)
-        return [self._finish(function_name, item, result) for item, result in zip(items, pending)]
+        return [self._finish(function, item, result) for item, result in zip(items, pending)]
 
     def close(self) -> None:
-        """Kill the workers. What is still waiting is undecided."""
+        """Kill the workers. What is still waiting is undecided; a program in its sandbox is waited for."""
         with self._changed:
             self._closed = True
             abandoned, threads = list(self._waiting), list(self._threads)
@@ -131,11 +145,11 @@ class Pool:
             return result
         key = _cache_key(function, item)
         if key is None:
-            return self._submit(_Task(function, item))
+            return self._submit(_task(function, item))
         with self._changed:
             known = self._cache.get(key)
         if known is None and key not in seen:
-            seen[key] = self._submit(_Task(function, item))
+            seen[key] = self._submit(_task(function, item))
         return known or seen[key]
 
     def _finish(self, function: str, item: tuple[Any, ...], pending: "Result | Future[Result]") -> Result:
@@ -167,14 +181,19 @@ class Pool:
 
     def _drive(self) -> None:
         """Feed one worker after another with batches until the pool closes."""
-        worker: _Worker | None = None
+        worker: Worker | None = None
         while batch := self._take():
+            if batch[0].function == "code":
+                self._run_program(batch[0])
+                continue
             try:
                 worker = worker or self._start()
                 self._run(worker, batch)
                 if worker.items < _RECYCLE_AFTER:
                     continue
-            except _WorkerDiedError as death:
+            except NotLoadedError as error:
+                self._refuse(batch, PoolError(str(error)))
+            except WorkerDiedError as death:
                 self._after_death(batch, death.reason)
             except Exception as error:  # the pool itself failed: its callers must hear of it
                 for task in batch:
@@ -184,18 +203,24 @@ class Pool:
         self._discard(worker)
 
     def _take(self) -> list[_Task]:
-        """The next tasks, an even share of what waits; [] when the pool is closed."""
+        """The next tasks of one function, an even share of what waits; [] when the pool is closed."""
+        batch: list[_Task] = []
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            share = min(_BATCH, -(-len(self._waiting) // self.workers))
-            return [] if self._closed else [self._waiting.popleft() for _ in range(share)]
+            if self._closed:
+                return []
+            function = self._waiting[0].function
+            share = 1 if function == "code" else min(_BATCH, -(-len(self._waiting) // self.workers))
+            while self._waiting and self._waiting[0].function == function and len(batch) < share:
+                batch.append(self._waiting.popleft())
+        return batch
 
-    def _start(self) -> "_Worker":
+    def _start(self) -> Worker:
         server = forkserver.shared.get()
         for attempt in range(_ATTEMPTS):
             try:
-                worker = _Worker(server, self.memory_mb)
+                worker = Worker(server, self.memory_mb)
                 break
             except forkserver.ForkServerError as error:
                 if attempt == _ATTEMPTS - 1:
@@ -203,18 +228,42 @@ class Pool:
                 server = forkserver.shared.replace(server)
         with self._changed:
             self._running.add(worker)
+            if self._closed:  # `close` came before it was among those to kill
+                worker.kill()
         return worker
 
-    def _discard(self, worker: "_Worker | None") -> None:
+    def _discard(self, worker: Worker | None) -> None:
         if worker is not None:
             with self._changed:
                 self._running.discard(worker)
             worker.close()
 
-    def _run(self, worker: "_Worker", batch: list[_Task]) -> None:
-        """Settle the tasks of `batch`, removing each as it is settled. Raises: _WorkerDiedError."""
-        for result in worker.judge(batch, self.deadline_seconds):
+    def _run(self, worker: Worker, batch: list[_Task]) -> None:
+        """Settle the tasks of `batch`, removing each as it is settled.
+
+        Raises: WorkerDiedError, NotLoadedError.
+        """
+        worker.load(batch[0].function)
+        for result in worker.judge([task.line for task in batch], self.deadline_seconds):
             _settle(batch.pop(0), result)
+
+    def _run_program(self, task: _Task) -> None:
+        """Judge a program: its sandbox is of processes too, with the same limits and its own kills."""
+        limits = Limits(seconds=self.deadline_seconds, memory_mb=self.memory_mb)
+        try:
+            program, tests, options = (*task.item, {})[:3]
+            _settle(task, check_code(program, tests, **{"limits": limits} | options))
+        except Exception as error:  # a missing layer, or arguments that check_code does not take
+            _settle(task, error)
+
+    def _refuse(self, batch: list[_Task], error: PoolError) -> None:
+        """Fail all that wants the function of `batch`, which no worker can load."""
+        function = batch[0].function
+        with self._changed:
+            refused = batch + [task for task in self._waiting if task.function == function]
+            self._waiting = deque(task for task in self._waiting if task.function != function)
+        for task in refused:
+            _settle(task, error)
 
     def _after_death(self, batch: list[_Task], reason: str | None) -> None:
         """Blame the item that was being judged; the rest of the batch goes back to the front."""
@@ -230,62 +279,25 @@ class Pool:
             _settle(task, _failure(task, "the pool was closed"))
 
 
-class _Worker:
-    """One worker process and our end of its socket. Used by one thread; `kill` by any."""
-
-    def __init__(self, server: forkserver.ForkServer, memory_mb: int) -> None:
-        self._server = server
-        self.pid, self._socket = server.spawn(memory_mb)
-        self._buffer = bytearray()
-        self.items = 0
-
-    def judge(self, tasks: Sequence[_Task], deadline_seconds: float) -> Iterator[Result]:
-        """The results of `tasks`, each within the deadline. Raises: _WorkerDiedError."""
-        request = json.dumps([[task.function, task.item] for task in tasks])
-        try:
-            self._socket.settimeout(None)
-            self._socket.sendall(request.encode() + b"\n")
-        except OSError:
-            raise _WorkerDiedError(None if self.items else "the worker process died at its start") from None
-        for _ in range(len(tasks)):
-            retire, result = _decode(self._line(deadline_seconds))
-            self.items += 1
-            yield result
-            if retire:
-                raise _WorkerDiedError(None)
-
-    def _line(self, deadline_seconds: float) -> bytes:
-        end = time.monotonic() + deadline_seconds
-        while (cut := self._buffer.find(b"\n")) < 0:
-            try:
-                self._socket.settimeout(max(end - time.monotonic(), 1e-3))
-                data = self._socket.recv(1 << 16)
-            except TimeoutError:
-                raise _WorkerDiedError(f"no verdict within {deadline_seconds:g} s") from None
-            except OSError:
-                data = b""
-            if not data:
-                raise _WorkerDiedError("the worker process died on this item")
-            self._buffer += data
-        line = bytes(self._buffer[:cut])
-        del self._buffer[: cut + 1]
-        return line
-
-    def kill(self) -> None:
-        """End the process, whatever it is doing."""
-        with contextlib.suppress(forkserver.ForkServerError):  # its workers died with it
-            self._server.kill(self.pid)
-
-    def close(self) -> None:
-        """End the process and release the socket."""
-        self.kill()
-        self._socket.close()
+def _target(function_name: str) -> str:
+    """What a worker loads for this name. Raises: PoolError."""
+    try:
+        return plugins.find(function_name, _BUILT_IN)
+    except plugins.PluginError as error:
+        raise PoolError(str(error)) from None
 
 
-def _decode(line: bytes) -> tuple[bool, Result]:
-    retire, many, rows = json.loads(line)
-    verdicts = [Verdict(Status(row[0]), row[1], tuple(row[2]) if row[2] else None) for row in rows]
-    return retire, verdicts if many else verdicts[0]
+def _task(function: str, item: tuple[Any, ...]) -> _Task:
+    """Raises: TypeError for an item that does not travel to a worker."""
+    if function == "code":  # is judged by our own process, whose sandbox reads the tests
+        return _Task(function, item, "")
+    if not isinstance(item, tuple | list):
+        raise TypeError(f"expected an item as a tuple of arguments, found {type(item).__name__}")
+    try:
+        return _Task(function, item, json.dumps([function, item]))
+    except (TypeError, ValueError, RecursionError) as error:
+        shown = repr(item)[:_LONGEST_SHOWN]
+        raise TypeError(f"expected arguments of plain data (as in JSON), found {shown}: {error}") from None
 
 
 def _at_once(function: str, item: tuple[Any, ...]) -> Result | None:
@@ -309,6 +321,8 @@ def _settle(task: _Task, result: Result | Exception) -> None:
 
 def _failure(task: _Task, reason: str) -> Result:
     """Undecided, in the shape that the function gives: one verdict, or one a step."""
+    if task.function == "code":
+        return CodeVerdict(Status.UNDECIDED, reason)
     many = task.function in ("steps", "deduction")
     return [undecided(reason)] * len(task.item[1]) if many else undecided(reason)
 

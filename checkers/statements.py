@@ -21,6 +21,7 @@ from checkers.boundaries import (
     with_spoken_equalities,
 )
 from checkers.equations import Definition, Equation, Side
+from checkers.measures import STOP_WORDS
 from checkers.reading import ORDINARY
 from checkers.tokens import Kind, Token, clean, tokenise
 from checkers.units import convertible
@@ -69,11 +70,12 @@ class _Reader:
     chain: int = 0
     defining: str = ""
     given: list[Value] = field(default_factory=list)
+    given_end: int | None = None  # where the value last given ends, None if that could not be read
 
     def equality(self, index: int) -> Iterator[Statement]:
         """What the equality sign at `index` states."""
         name = bare_name(self.tokens, self.floor, index)
-        if name:
+        if name or not self.chained(index):
             yield from self.end_definition()
             self.defining = name
         names = self.ordinary_names()
@@ -81,12 +83,19 @@ class _Reader:
         end = self.right_end(index + 1, names) if self.defining or start is not None else None
         letters = [] if name or (start is not None and end is not None) else self.unknowns(index)
         self.floor, floor = index + 1, self.floor
+        self.given_end = end if self.defining else None
         if end is not None and self.defining:
             self.given.append(self.value(index + 1 + hedged(self.tokens, index + 1), end))
         if start is not None and end is not None and (equation := self.between(start, index, end)):
             yield equation
         if letters and (constraint := self.constraint(index, floor, letters)):
             yield constraint
+
+    def chained(self, index: int) -> bool:
+        """Whether the sign there goes on with the definition: not in `p = 1 into p + q = 12`."""
+        if self.given_end is not None:
+            return self.given_end == index
+        return all(token.text.lower() not in STOP_WORDS for token in self.tokens[self.floor : index])
 
     def end_definition(self) -> Iterator[Definition]:
         """The definition that ends here, if one does."""
@@ -96,7 +105,7 @@ class _Reader:
             definition = Definition(self.defining, (last, *values))
             learn(self.known, definition.name, reversed(definition.values))
             yield definition
-        self.defining, self.given = "", []
+        self.defining, self.given, self.given_end = "", [], None
 
     def left_start(self, end: int, names: Mapping[str, Value]) -> int | None:
         """Where the longest expression that ends right before `end` starts, if it stands alone."""

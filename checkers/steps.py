@@ -49,7 +49,10 @@ def check_steps(problem: str, steps: Sequence[str]) -> list[Verdict]:
 
 
 def inspect_steps(problem: str, steps: Sequence[str]) -> list[StepReport]:
-    """As `check_steps`, with the verdict on every single equation."""
+    """As `check_steps`, with the verdict on every single equation.
+
+    inspect_steps("", ["1 + 1 = 2 and 2 + 2 = 5"])[0].equations[1].compared  # ("5", "4")
+    """
     other_arithmetic = bool(_OTHER_ARITHMETIC.search(problem[:LONGEST_STEP]))
     memory = _Memory()
     return [_inspect(step, memory, other_arithmetic) for step in steps]
@@ -75,8 +78,16 @@ class _Memory:
                 self.stated.setdefault(found.name, []).append(found.values[0].exact)
                 if supposed:
                     self.names[found.name] = ()
-            elif isinstance(found, Constraint) and (solution := found.solution()) is not None:
-                self.solutions.setdefault(found.name, []).append(solution)
+            elif isinstance(found, Constraint):
+                self._learn_solution(found)
+
+    def _learn_solution(self, found: Constraint) -> None:
+        """Remember its solution; one with several makes earlier solutions those of another equation."""
+        if not found.linear:
+            self.stated.setdefault(found.name, []).extend(self.solutions.pop(found.name, []))
+        elif (solution := found.solution()) is not None:
+            kept = self.stated if found.bare else self.solutions
+            kept.setdefault(found.name, []).append(solution)
 
 
 def _inspect(step: str, memory: _Memory, other_arithmetic: bool) -> StepReport:
@@ -92,34 +103,48 @@ def _inspect(step: str, memory: _Memory, other_arithmetic: bool) -> StepReport:
     else:
         judged = statements
     verdicts = [verdict for verdict in _judge(judged[:_MOST_EQUATIONS], step, memory, supposed) if verdict]
-    memory.learn(statements, supposed)
+    if notes:
+        memory.learn(statements, supposed)
     return _report([_excused(verdict, step, other_arithmetic) for verdict in verdicts])
 
 
 def _judge(
     statements: Sequence[Statement], step: str, memory: _Memory, supposed: bool
 ) -> Iterator[Verdict | None]:
-    """The verdict on each statement; None on one that only gives a name a value."""
-    derived = bool(_DERIVED.search(step)) and not supposed and not _CORRECTION.search(step)
+    """The verdict on each statement, which then goes into `memory`; None on one that only gives a value."""
+    derived = bool(_DERIVED.search(step)) and not supposed and not _NEW_CASE.search(step)
     equations = [found for found in statements if isinstance(found, Equation)]
     for found in statements:
         solved = not isinstance(found, Equation) and found.name in memory.solutions
         if isinstance(found, Equation):
-            yield _judge_equation(found, equations, supposed)
+            yield _judge_equation(found, equations, step, supposed)
         elif isinstance(found, Constraint):
             yield check_constraint(found, memory.before(found.name), derived, solved)
         elif earlier := memory.before(found.name):
             text = f"{found.name} = {show(found.values[0])}"
             yield check_solution(found.name, found.values[0].exact, text, earlier, derived and solved)
+        memory.learn([found], supposed)
 
 
-def _judge_equation(equation: Equation, equations: Sequence[Equation], supposed: bool) -> Verdict:
+def _judge_equation(equation: Equation, equations: Sequence[Equation], step: str, supposed: bool) -> Verdict:
     verdict = check_equation(equation)
-    if verdict.status is Status.INCORRECT and supposed and any(world.names for world in equation.worlds):
-        return undecided(f"{equation.text}: perhaps under a supposition", verdict.compared)
-    if verdict.status is Status.INCORRECT and (slip := _slip(equation, equations)):
-        return undecided(f"{equation.text}: {slip}", verdict.compared)
-    return verdict
+    if verdict.status is not Status.INCORRECT:
+        return verdict
+    if supposed and any(world.names for world in equation.worlds):
+        doubt = "perhaps under a supposition"
+    else:
+        doubt = _posited(equation, step) or _slip(equation, equations)
+    return undecided(f"{equation.text}: {doubt}", verdict.compared) if doubt else verdict
+
+
+def _posited(equation: Equation, step: str) -> str:
+    """Why a false equation is no claim that its sides are equal ('' when it is one)."""
+    both = equation.left.value.computed and equation.right.value.computed
+    if both and _SET_EQUAL.search(step):
+        return "perhaps set equal, to be solved"
+    if not both and _TRIED.search(step) and not _HOLDS.search(step):
+        return "perhaps a value tried in an equation"
+    return ""
 
 
 def _report(verdicts: Sequence[Verdict]) -> StepReport:
@@ -141,15 +166,24 @@ _SUPPOSITION = re.compile(
     re.I,
 )
 _HYPOTHESIS = re.compile(
-    r"\b(?:if|suppose|assum|when|case|choices?|option|try|test|either|for (?:x|n|example)|at)\b|Choice_", re.I
+    r"\b(?:if|suppose|assum|when|case|choices?|option|try|test|either|for example|at)\b|Choice_"
+    r"|(?<!solve )(?<!solved )(?<!solving )(?<!value )\bfor [xn]\b",
+    re.I,
 )
-
-
+_SET_EQUAL = re.compile(r"\b(?:set|setting|sets)\b[^.]{0,60}\bequal|\bequat(?:e|es|ing)\b", re.I)
+_TRIED = re.compile(
+    r"(?:\b(?:choice|option|candidate|test|try|check)\b|Choice_)[^.]*\b(?:equation|inequality)\b", re.I
+)
+_HOLDS = re.compile(
+    r"satisf|\btrue\b|\bholds?\b|\bworks?\b|\blies\b|solution|\bwe (?:get|find|have)\b|\bgives?\b", re.I
+)  # said of a tried value, which makes the equation a claim
 _DERIVED = re.compile(
     r"simplif|combin|divid|subtract|\badd|multipl|solv|rearrang|isolat|expand|distribut|both sides", re.I
 )
-
-_CORRECTION = re.compile(r"correct(?:ed|ion)|mistake|wrong|instead|again|\berror\b", re.I)
+_NEW_CASE = re.compile(
+    r"correct(?:ed|ion)|mistake|wrong|instead|again|\berror\b|substitut|set(?:ting)? up|plug(?:s|ging)? ",
+    re.I,
+)
 
 
 def _excused(verdict: Verdict, step: str, other_arithmetic: bool) -> Verdict:

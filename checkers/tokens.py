@@ -85,7 +85,7 @@ _PATTERN = re.compile(
     | (?P<cross>(?<=[0-9])[xX](?=\.?[0-9]))
     | (?P<compound>(?<=[0-9])-[A-Za-z]{2,}[A-Za-z-]*)
     | (?P<name>[A-Za-z]+[_0-9][A-Za-z0-9_{}]*)
-    | (?P<word>(?:[A-Za-zμ]+|k?Ω)(?:['-][A-Za-z]+)*)
+    | (?P<word>(?:[A-Za-zμ]+|k?Ω)(?:['-][A-Za-z]+)*(?:(?<=[a-z][a-z]s)'(?=\s))?)
     | \\(?P<command>[A-Za-z]+)
     | (?P<linebreak>\\\\)
     | (?P<noise>\\[,;:!\ ()\[\]]|[&°]|\^\ ?\{?\ ?\\circ(?![a-z])\ ?\}?)
@@ -122,6 +122,7 @@ _COMMANDS: dict[str, tuple[Kind, str]] = {
     "to": (Kind.STOP, ""), "begin": (Kind.STOP, ""), "end": (Kind.STOP, ""), "item": (Kind.STOP, ""),
 }  # fmt: skip
 _OPERATORS = {"x": "*", "X": "*", "×": "*", "⋅": "*", "÷": "/"}
+_COUNTED = re.compile(r"\s*(?:$|[.,;:)?!](?![0-9])|(?:per|a|an|in|each|every|for|and)\b)")  # `15 times a day`
 _SPOKEN = {"plus": "+", "minus": "-", "times": "*", "equals": "="}
 _SPOKEN_PAIRS = {("multiplied", "by"): "*", ("divided", "by"): "/", ("equal", "to"): "="}
 _SIMPLE = {
@@ -132,7 +133,7 @@ _SIMPLE = {
 
 
 def tokenise(text: str) -> list[Token]:
-    """The tokens of a cleaned text."""
+    """The tokens of a cleaned text: of `3 x 4`, the number 3, the operator `*` and the number 4."""
     tokens: list[Token] = []
     glued, money = False, False
     for match in _PATTERN.finditer(text):
@@ -179,7 +180,7 @@ def _number(found: str, start: int, end: int, glued: bool, money: bool) -> Token
 def _word(found: str, start: int, end: int, glued: bool, text: str, before: list[Token]) -> Token:
     """A word, which may be an operator that is spelled out, the sign x, or a variable."""
     lower = found.lower()
-    if lower in _SPOKEN:
+    if lower in _SPOKEN and not (lower == "times" and _COUNTED.match(text, end)):
         sign = _SPOKEN[lower]
         return Token(Kind.EQ if sign == "=" else Kind.OP, sign, start, end, glued)
     if before and (sign := _SPOKEN_PAIRS.get((before[-1].text.lower(), lower), "")):

@@ -64,8 +64,11 @@ GLUED = frozenset(name for name in UNITS if len(name) < 4) | words("cents hrs mi
 
 
 def convertible(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether the sides name different units of one kind, so that a conversion may be meant."""
+    """Whether the sides name different units of one kind, so that a conversion may be meant.
+
+    Feet and inches are two, a gallon and gallons are one.
+    """
     if one == other:
         return False
-    kinds = [UNITS[name].kind for name in one | other if name in UNITS]
+    kinds = [unit.kind for unit in {UNITS[name] for name in one | other if name in UNITS}]
     return len(kinds) > len(set(kinds))

@@ -48,6 +48,16 @@ class Constraint:
         """Whether its numbers may be rounded, so that it holds only about."""
         return any(value.error or value.slack for value in (*self.left, *self.right))
 
+    @property
+    def bare(self) -> bool:
+        """Whether it only gives the unknown a value, as in `(Z = 28)`: there is nothing to solve."""
+        return tuple(value.exact for value in self.left) == _PROBES
+
+    @property
+    def linear(self) -> bool:
+        """Whether the difference of its sides is linear in the unknown: not in `x^2 = 9`."""
+        return _line(self.gaps) is not None
+
     def solution(self) -> Fraction | None:
         """The one value of the unknown, if there is one unknown and the equation is linear and has one."""
         if "," in self.name:
@@ -85,12 +95,19 @@ def check_solution(
     derived: bool,
     rounded: bool = False,
 ) -> Verdict:
-    """Whether a solution is that of an equation before it."""
+    """Whether a solution is that of an equation before it: `x = 40` after `2x = 80`.
+
+    `earlier`: the values of `name` before it; `derived`: the step says that it solves for them. A whole
+    number less than one away is undecided, because it may have been rounded.
+    """
     compared = (f"{name} = {show(Value(solution))}", f"{name} = {show(Value(earlier[-1]))}")
     if any(_close(solution, other, rounded) for other in earlier):
         return correct(f"{text}: {compared[0]}, as before", compared)
-    if not derived or any(_close(solution, other, True) for other in earlier):
+    whole = solution.denominator == 1 and all(other.denominator == 1 for other in earlier)
+    if not derived or (not whole and any(_close(solution, other, True) for other in earlier)):
         return undecided(f"{text}: perhaps a new equation", compared)
+    if solution.denominator == 1 and any(abs(solution - other) < 1 for other in earlier):
+        return undecided(f"{text}: rounded to a whole number", compared)
     return incorrect(f"{text}: {compared[0]}, where the equation before gives {compared[1]}", compared)
 
 

@@ -61,7 +61,7 @@ def negate(value: Value) -> Value:
 
 
 def multiply(left: Value, right: Value) -> Value:
-    """left * right."""
+    """left * right. The errors grow with the other factor: `3.33 * 3` may be off by 0.015."""
     error = abs(left.exact) * right.error + abs(right.exact) * left.error + left.error * right.error
     slack = abs(left.exact) * right.slack + abs(right.exact) * left.slack
     return _combine(left, right, left.exact * right.exact, error, slack)
@@ -78,7 +78,7 @@ def divide(left: Value, right: Value) -> Value:
 
 
 def raise_to(base: Value, exponent: Value) -> Value:
-    """base ^ exponent. Raises: TooLargeError, NotArithmeticError."""
+    """base ^ exponent, exact for a whole one: `(2/3)^2` is 4/9. Raises: TooLargeError, NotArithmeticError."""
     power = exponent.exact
     if exponent.slack or (base.slack and power.denominator == 1 and abs(power) > 64):
         raise NotArithmeticError("a power of what has no exact value")
@@ -103,7 +103,7 @@ def _fractional_power(base: Value, exponent: Value) -> Value:
 
 
 def square_root(value: Value) -> Value:
-    """The root, exact where there is one. Raises: NotArithmeticError below zero."""
+    """The root, exact where there is one, as of `9/4`. Raises: NotArithmeticError below zero."""
     top, bottom = value.exact.numerator, value.exact.denominator
     if top < 0:
         raise NotArithmeticError("the square root of a negative number")
@@ -132,7 +132,10 @@ def apply(function: Callable[[float], float], value: Value) -> Value:
 
 
 def show(value: Value) -> str:
-    """An integer, a short decimal, else a fraction; six digits of what has no exact value."""
+    """An integer, a short decimal, else a fraction; six digits of what has no exact value.
+
+    `12`, `0.25`, `10/3`, `1.41421`.
+    """
     exact = value.exact
     if value.slack or exact.denominator > 10**9:
         return f"{float(exact):.6g}"

@@ -5,7 +5,12 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The three answers of a checker. Undecided is never to be counted as wrong."""
+    """The three answers of a checker. Undecided is never to be counted as wrong.
+
+    Each equals its name as text:
+
+        Status.CORRECT == "correct"  # True
+    """
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -17,6 +22,9 @@ class Verdict:
     """One judgement. Plain values only: it pickles, compares and hashes.
 
     `compared` is (what the text states, what it was held against), as text; None when nothing was.
+
+        verdict = Verdict(Status.INCORRECT, "another number", compared=("17", "18"))
+        verdict.status, verdict.compared[0]  # ("incorrect", "17")
     """
 
     status: Status

@@ -36,7 +36,10 @@ ONLY_ORDINARY = (World(ORDINARY, NO_NAMES),)
 
 
 def worlds(tokens: Sequence[Token], names: Names) -> tuple[World, ...]:
-    """The worlds of an equation of these tokens; () when they are too many to try."""
+    """The worlds of an equation of these tokens; () when they are too many to try.
+
+    `20% of 45 = 9` has two, for % may be a hundredth or a mere unit; `3 * 4 = 12` has the ordinary one.
+    """
     used = {token.text for token in tokens if token.kind is Kind.VAR and names.get(token.text)}
     readings = list(_readings(tokens))
     if len(readings) == 1 and not used:
@@ -72,5 +75,5 @@ def learn(known: dict[str, tuple[Value, ...]], name: str, values: Iterable[Value
 
 
 def same(one: Value, other: Value) -> bool:
-    """Whether two values may be one, rounded differently."""
+    """Whether two values may be one, rounded differently, as 3.33 and 3.334."""
     return abs(one.exact - other.exact) <= one.error + other.error + one.slack + other.slack

@@ -302,6 +302,8 @@ class PretrainSettings(Settings):
     """Weight of the mark's tokens in the loss."""
     doubt_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of telling, at every token of a marked solution, whether its step has gone wrong by then."""
+    surprise_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of telling, above `exit_layer`, how likely that layer found each token, and its step so far."""
     vocab_size: PositiveInt = 1024
     """Entries of the tokenizer."""
     hidden_size: PositiveInt = 256
@@ -313,6 +315,8 @@ class PretrainSettings(Settings):
     exit_layer: Annotated[int, Field(ge=0)] = 0
     """Blocks after which the next token must be predictable already (0: only after the last). The blocks
     above are then free to compare what was predicted with what came: to find errors, not to make text."""
+    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    """First blocks that keep their weights, and the embeddings with them (0: everything is trained)."""
     heads: PositiveInt = 4
     """Attention heads."""
     context: PositiveInt = 512

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.config import PretrainSettings
@@ -36,6 +36,9 @@ WIDTH_STEP = 16
 """Batches are as wide as a multiple of this: few shapes, so that freed memory is used again."""
 
 NO_STEP = -1
+LEAST_LOGPROB = -8.0
+PROBE = "surprise"
+"""Parameter that surprise is read off; it serves the training and is not saved with the model."""
 SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 Row = tuple[list[int], list[float], list[int]]
@@ -101,6 +104,11 @@ def mark_token(tokenizer: PreTrainedTokenizerFast) -> int:
     return int(tokenizer(MARK, add_special_tokens=False)["input_ids"][0])
 
 
+def newline_token(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Id of the line's end, always a token of its own."""
+    return int(tokenizer("\n", add_special_tokens=False)["input_ids"][0])
+
+
 def batches(tokenizer: PreTrainedTokenizerFast, docs: Iterator[Document], size: int) -> Iterator[Batch]:
     """Padded ids, weights and doubts [size, T], documents of like length together, in random order."""
     order = torch.Generator().manual_seed(0)
@@ -121,14 +129,19 @@ def collate(rows: list[Row], pad: int) -> Batch:
     return ids, weights, doubts
 
 
-def training_loss(model: LlamaForCausalLM, batch: Batch, settings: PretrainSettings, mark: int) -> Tensor:
+def training_loss(
+    model: LlamaForCausalLM, batch: Batch, settings: PretrainSettings, mark: int, newline: int
+) -> Tensor:
     """Cross-entropy of the next token, averaged by weight; logits only where it weighs.
 
     With `exit_layer`, the same again read off after that many layers is added. With `doubt_weight`, so is
     the binary cross-entropy of "this step has gone wrong" at every token of a step, read off as the logit
-    of the token `mark`: what a mark at the step's end says, at the very token that earns it.
+    of the token `mark`: what a mark at the step's end says, at the very token that earns it. With
+    `surprise_weight`, so is the error of telling how likely the exit layer found the tokens: the block
+    above it tells of each token, the last one of the line so far (smooth L1, nats).
     """
     ids, weights, doubts = batch
+    padding = torch.tensor(model.config.pad_token_id)
     target, weight, doubt = ids[:, 1:], weights[:, 1:], doubts[:, :-1]
     chosen, asked = weight > 0, doubt >= 0
     with torch.autocast("cpu", dtype=torch.bfloat16):  # 1.6 times fp32 on AVX-512 BF16
@@ -144,13 +157,39 @@ def training_loss(model: LlamaForCausalLM, batch: Batch, settings: PretrainSetti
     if settings.doubt_weight and asked.any():
         truth = doubt[asked].float()
         loss = loss + settings.doubt_weight * binary_cross_entropy_with_logits(suspicion.float(), truth)
+    if settings.surprise_weight:
+        above = model.model.norm(states.hidden_states[settings.exit_layer + 1])
+        probe = model.get_parameter(PROBE)
+        told = torch.stack([above @ probe[0], last @ probe[1]]).float()
+        true = torch.stack(surprises(model, read[1].detach(), ids[:, :-1], newline))
+        seen = ids[:, :-1] != padding
+        loss = loss + settings.surprise_weight * smooth_l1_loss(told[:, seen], true[:, seen])
     return loss
+
+
+@torch.no_grad()
+def surprises(model: LlamaForCausalLM, predicted: Tensor, ids: Tensor, newline: int) -> tuple[Tensor, Tensor]:
+    """How likely each token was by the prediction before it, and the mean of that over its line so far.
+
+    `predicted` are the hidden states [B, T, H] that the tokens after `ids` [B, T] are read off; natural
+    logarithms [B, T], cut off at `LEAST_LOGPROB`; 0 for the first token, which nothing predicts.
+    """
+    logprobs = model.lm_head(predicted[:, :-1].float()).log_softmax(-1)
+    each = logprobs.gather(-1, ids[:, 1:, None])[..., 0].clamp(min=LEAST_LOGPROB)
+    each = torch.nn.functional.pad(each, (1, 0))
+    place = torch.arange(ids.shape[1]).expand_as(ids)
+    ended = torch.nn.functional.pad((ids == newline)[:, :-1], (1, 0))  # the line before ended here
+    begin = torch.where(ended, place, 0).cummax(1).values
+    upto = each.cumsum(1)
+    before = torch.where(begin > 0, upto.gather(1, (begin - 1).clamp(min=0)), 0.0)
+    return each, (upto - before) / (place - begin + 1)
 
 
 def optimisers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for embeddings and norms."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
-    others = [p for n, p in model.named_parameters() if not (p.ndim == 2 and "layers" in n)]
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for n, p in trained if p.ndim == 2 and "layers" in n]
+    others = [p for n, p in trained if not (p.ndim == 2 and "layers" in n)]
     muon = torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, momentum=0.95)
     adam = torch.optim.AdamW(others, lr=settings.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
     for group in (*muon.param_groups, *adam.param_groups):
@@ -201,18 +240,15 @@ def _train(
             "gloo", init_method=f"file://{(folder / MEETING_POINT).absolute()}", rank=rank, world_size=world
         )
     model, tokenizer = build(settings)
-    mark = mark_token(tokenizer)
-    if settings.compile:
-        model.set_attn_implementation("eager")  # fuses, and the CPU kernel of the other is slow backwards
-        for block in model.model.layers:
-            block.compile(dynamic=True)
+    _prepare(model, settings)
+    mark, newline = mark_token(tokenizer), newline_token(tokenizer)
     state = _resume(folder, model, opts := optimisers(model, settings))
     mine = documents(settings, "train", state["documents"] + rank, world)
     stream = batches(tokenizer, mine, settings.batch_size // world)
     started = last_saved = time.monotonic()
     while state["step"] < settings.steps:
         share = schedule(state["step"], settings)
-        loss, tokens = _train_step(model, opts, next(stream), settings, mark, share)
+        loss, tokens = _train_step(model, opts, next(stream), settings, mark, newline, share)
         state["step"] += 1
         state["tokens"] += tokens * world
         state["documents"] += settings.batch_size
@@ -227,18 +263,33 @@ def _train(
     return model, tokenizer, state
 
 
+def _prepare(model: LlamaForCausalLM, settings: PretrainSettings) -> None:
+    """Freeze, add the probe, compile: as the recipe asks."""
+    if settings.frozen_layers:
+        model.model.embed_tokens.requires_grad_(False)
+        for block in model.model.layers[: settings.frozen_layers]:
+            block.requires_grad_(False)
+    if settings.surprise_weight:
+        model.register_parameter(PROBE, nn.Parameter(torch.zeros(2, settings.hidden_size)))
+    if settings.compile:
+        model.set_attn_implementation("eager")  # fuses, and the CPU kernel of the other is slow backwards
+        for block in model.model.layers:
+            block.compile(dynamic=True)
+
+
 def _train_step(
     model: LlamaForCausalLM,
     opts: list[torch.optim.Optimizer],
     batch: Batch,
     settings: PretrainSettings,
     mark: int,
+    newline: int,
     share: float,
 ) -> tuple[float, int]:
     for opt in opts:
         for group in opt.param_groups:
             group["lr"] = group["initial_lr"] * share
-    loss = training_loss(model, batch, settings, mark)
+    loss = training_loss(model, batch, settings, mark, newline)
     loss.backward()
     if settings.processes > 1:
         _average_gradients(model)
@@ -293,9 +344,10 @@ def heldout_loss(
     docs = [encode_document(tokenizer, doc) for doc in islice(documents(settings, "eval"), HELDOUT_DOCUMENTS)]
     docs.sort(key=lambda row: len(row[0]))
     chunks = [docs[i : i + 128] for i in range(0, len(docs), 128)]
-    plain = settings.model_copy(update={"exit_layer": 0, "doubt_weight": 0.0})
+    mark, newline = mark_token(tokenizer), newline_token(tokenizer)
+    plain = settings.model_copy(update={"exit_layer": 0, "doubt_weight": 0.0, "surprise_weight": 0.0})
     losses = [
-        float(training_loss(model, collate(chunk, tokenizer.pad_token_id), plain, mark_token(tokenizer)))
+        float(training_loss(model, collate(chunk, tokenizer.pad_token_id), plain, mark, newline))
         for chunk in chunks
     ]
     return math.fsum(losses) / len(losses)
@@ -305,7 +357,7 @@ def save_model(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, figures: dict[str, float]
 ) -> None:
     """Write bf16 safetensors, tokenizer and `training.json`; loadable by `transformers`' Auto classes."""
-    weights = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}
+    weights = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items() if k != PROBE}
     del weights["lm_head.weight"]  # tied to the embeddings
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=weights)

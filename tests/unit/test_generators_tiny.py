@@ -106,6 +106,35 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: py
     ]
 
 
+def test_surprise_is_the_log_probability_of_each_token_and_of_its_line_so_far() -> None:
+    """Lines end after tokens 2 and 4; a token is judged by the prediction made before it."""
+    torch.manual_seed(0)
+    model, _ = build(settings(**TINY))
+    ids, hidden = torch.tensor([[5, 6, 9, 7, 9, 8, 8]]), torch.randn(1, 7, 32)
+    each, mean = training.surprises(model, hidden, ids, newline=9)
+    logprobs = (hidden[0] @ model.lm_head.weight.T).log_softmax(-1)
+    expected = [0.0, *(max(float(logprobs[t - 1, ids[0, t]].detach()), -8.0) for t in range(1, 7))]
+    assert each[0].tolist() == pytest.approx(expected, abs=1e-5)
+    lines = [range(3), range(3, 5), range(5, 7)]
+    means = [sum(expected[line.start : t + 1]) / (t + 1 - line.start) for line in lines for t in line]
+    assert mean[0].tolist() == pytest.approx(means, abs=1e-5)
+
+
+def test_frozen_layers_keep_their_weights(tmp_path: Path) -> None:
+    shape = {**TINY, "exit_layer": 1, "corpus": "marked", "steps": 2, "batch_size": 2}
+    pretrain(settings(**{**shape, "layers": 3}), tmp_path / "first")
+    onward = {"start": str(tmp_path / "first"), "frozen_layers": 1, "surprise_weight": 1.0, "warmup_steps": 0}
+    pretrain(settings(**{**shape, "layers": 3}, **onward, seed=3), tmp_path / "second")
+    first, second = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("first", "second")
+    )
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        frozen = "layers.0." in name or "embed" in name or "lm_head" in name
+        if frozen or "mlp" in name:
+            assert torch.equal(weight, second[name]) == frozen, name
+
+
 def test_a_training_can_start_from_another(tmp_path: Path) -> None:
     first = settings(steps=1, batch_size=2, **TINY)
     pretrain(first, tmp_path / "first")
