@@ -79,7 +79,8 @@ def examples(labelled: Sequence[LabelledChain], mask_after_first_error: bool) ->
     """Training examples from labels; chains that carry no label at all are left out.
 
     `mask_after_first_error` makes every label past the first wrong step -100: what follows an error
-    is neither clearly right nor clearly wrong.
+    is neither clearly right nor clearly wrong. A wrong step with an undetermined one before it may be
+    such a follower, so it is left out too.
     """
     made = (_example(item, mask_after_first_error) for item in labelled)
     return [example for example in made if any(label != IGNORED for label in example.labels)]
@@ -88,7 +89,8 @@ def examples(labelled: Sequence[LabelledChain], mask_after_first_error: bool) ->
 def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
     labels = [IGNORED if label.hard is None else label.hard for label in item.labels]
     if mask_after_first_error and 0 in labels:
-        keep = labels.index(0) + 1
+        keep = labels.index(0)
+        keep += IGNORED not in labels[:keep]
         labels[keep:] = [IGNORED] * (len(labels) - keep)
     return Example(item.problem.question, item.chain.steps, tuple(labels))
 

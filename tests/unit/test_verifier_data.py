@@ -4,7 +4,7 @@ import pytest
 
 from distill.errors import VerifierError
 from distill.records import Chain, LabelledChain, Outcome, Problem, StepLabel, StepStatus
-from distill.verifier.data import ChainFormat, Example, encode, examples
+from distill.verifier.data import IGNORED, ChainFormat, Example, encode, examples
 from distill.verifier.training_parts import collate, encode_set
 from generators.tiny.tokenizer import train_tokenizer
 
@@ -33,6 +33,11 @@ def test_steps_after_the_first_error_can_be_left_out_of_the_loss():
     [example] = examples([labelled(GOOD, BAD, BAD, GOOD)], mask_after_first_error=True)
     assert example.labels == (1, 0, -100, -100)
     assert example.first_error == 1
+
+
+def test_a_wrong_step_after_an_undetermined_one_may_not_be_the_first() -> None:
+    [example] = examples([labelled(GOOD, OPEN, BAD, BAD)], mask_after_first_error=True)
+    assert example.labels == (1, IGNORED, IGNORED, IGNORED)
 
 
 def test_a_chain_without_any_label_is_left_out():
