@@ -46,9 +46,11 @@ lint: setup-dev  ## ruff, mypy, import contracts
 bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
-models: setup  ## train the shipped teacher and verifier base from scratch (about an hour)
+models: setup  ## train the shipped teacher and verifier base from scratch (about three hours)
 	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher
-	$(BIN)/distill pretrain recipes/tiny_base.yaml build/arith-base
+	$(BIN)/distill pretrain recipes/tiny_base_1_text.yaml build/arith-base-1
+	$(BIN)/distill pretrain recipes/tiny_base_2_doubt.yaml build/arith-base-2
+	$(BIN)/distill pretrain recipes/tiny_base_3_surprise.yaml build/arith-base
 
 lock:  ## resolve pyproject.toml anew and write both locks
 	$(PYTHON) -m venv --clear build/lock
