@@ -4,8 +4,15 @@
 
 FOLDER holds `humaneval.jsonl.gz` and `mbpp.jsonl.gz`. Parts: `references` (each must pass its own tests),
 `mutants` (each reference changed in one place by one of several operators; how many fail, by operator;
-some mutants compute the same as the reference, so 100% cannot be reached), `speed` (small programs a second,
-and milliseconds for one above a fork of a warm interpreter without any sandbox, measured by turns).
+some mutants compute the same as the reference, so 100% cannot be reached), `speed`.
+
+`speed` prints small programs (MBPP's) a second with `--threads` callers, and the milliseconds that one takes
+above a *bare fork*: a process of the same interpreter, with the same flags and environment and the same
+modules loaded and frozen, that forks once for each program, runs program and tests together in the fork
+without any sandbox, and waits for it. The two take turns in one run, the first one changing. "In a row":
+batches of BATCH programs, so that what the sandbox prepares or tears down behind the caller's back is paid
+for within them. "Alone": one program at a time, all being quiet before it. Differences are taken turn by
+turn; medians are printed.
 """
 
 import argparse
@@ -14,6 +21,7 @@ import copy
 import gzip
 import itertools
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -29,11 +37,13 @@ from typing import Any
 from record import record
 
 from checkers.code import CodeVerdict, Limits, active_layers, check_code
+from checkers.sandbox.warm import WARM
 from checkers.verdict import Status
 
 LIMITS = Limits(seconds=5)
 MUTANT_LIMITS = Limits(seconds=2)
 WARM_UP = 5
+BATCH, QUIET_SECONDS = 20, 0.03
 
 
 @dataclass(frozen=True)
@@ -216,9 +226,11 @@ def measure_mutants(problems: list[Problem], count: int, threads: int) -> dict[s
 # Speed
 
 _BARE = """
-import importlib, os, struct, sys
+import gc, importlib, os, struct, sys
 for name in sys.argv[1].split(","):
     importlib.import_module(name)
+gc.collect()
+gc.freeze()
 while size := sys.stdin.buffer.read(4):
     source = sys.stdin.buffer.read(struct.unpack("<I", size)[0])
     child = os.fork()
@@ -231,20 +243,23 @@ while size := sys.stdin.buffer.read(4):
             os._exit(code)
     os.write(1, b"%d" % (os.waitpid(child, 0)[1] != 0))
 """
+_BARE_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1", "LD_BIND_NOW": "1"}
 
 
 class BareFork:
     """A warm interpreter without any sandbox that runs program and tests together in a fork of itself."""
 
     def __init__(self) -> None:
-        from checkers.sandbox.zygote import WARM
+        command = [sys.executable, "-s", "-S", "-P", "-B", "-c", _BARE, ",".join(WARM)]
+        environment = os.environ | _BARE_ENVIRONMENT
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            env=environment,
+        )  # fmt: skip
 
-        command = [sys.executable, "-s", "-S", "-P", "-c", _BARE, ",".join(WARM)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-
-    def passes(self, source: str) -> bool:
-        """Whether `source` raises nothing."""
-        data = source.encode()
+    def passes(self, problem: Problem) -> bool:
+        """Whether its reference and tests raise nothing."""
+        data = "\n".join([problem.program, *problem.tests]).encode()
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(len(data).to_bytes(4, "little") + data)
@@ -257,30 +272,46 @@ class BareFork:
         self._process.wait()
 
 
+def passes(problem: Problem) -> bool:
+    """Whether check_code finds the reference correct."""
+    return judge(problem, problem.program, LIMITS).status is Status.CORRECT
+
+
+def by_turns(problems: list[Problem], size: int) -> dict[str, float]:
+    """Median milliseconds a program, by batches of `size`: bare fork, check_code, the difference."""
+    bare = BareFork()
+    sides = {"bare": bare.passes, "check_code": passes}
+    for problem in problems[:WARM_UP]:
+        assert all(side(problem) for side in sides.values())
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for start in range(0, len(problems), size):
+        batch = problems[start : start + size]
+        for name in sorted(sides, reverse=start // size % 2 == 1):
+            time.sleep(QUIET_SECONDS)
+            started = time.perf_counter()
+            for problem in batch:
+                sides[name](problem)
+            times[name].append(1e3 * (time.perf_counter() - started) / len(batch))
+    bare.close()
+    times["above"] = [ours - theirs for ours, theirs in zip(times["check_code"], times["bare"])]
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
 def measure_speed(problems: list[Problem], count: int, threads: int) -> dict[str, Any]:
     """Milliseconds a program, ours and bare by turns; then programs a second with `threads` callers."""
     small = [p for p in problems if not p.setup and p.entry_point is None][:count]
-    bare = BareFork()
-    times: dict[str, list[float]] = {"bare fork": [], "check_code": []}
-    for problem in small:
-        source = "\n".join([problem.program, *problem.tests])
-        started = time.perf_counter()
-        bare.passes(source)
-        between = time.perf_counter()
-        judge(problem, problem.program, LIMITS)
-        times["bare fork"].append(1e3 * (between - started))
-        times["check_code"].append(1e3 * (time.perf_counter() - between))
-    bare.close()
-    medians = {name: statistics.median(each[WARM_UP:]) for name, each in times.items()}
+    turns = {"in a row": by_turns(small, BATCH), "alone": by_turns(small[: count // 3], 1)}
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda p: judge(p, p.program, LIMITS), small))
+        passed = sum(pool.map(passes, small))
     rate = len(small) / (time.perf_counter() - started)
-    above = medians["check_code"] - medians["bare fork"]
-    for name, median in medians.items():
-        print(f"  {name:<12}{median:>8.2f} ms (median of {len(small) - WARM_UP})")
-    print(f"above the bare fork {above:.2f} ms; {rate:.0f} programs/s with {threads} callers")
-    return {"milliseconds": medians, "above": above, "programs_per_second": rate, "callers": threads}
+    for name, each in turns.items():
+        row = f"check_code {each['check_code']:.2f} ms, bare fork {each['bare']:.2f} ms"
+        print(f"  {name:<12} {row}, above it {each['above']:.2f} ms")
+    print(
+        f"speed          {rate:.0f} small programs/s with {threads} callers ({passed} of {len(small)} pass)"
+    )
+    return {"milliseconds": turns, "programs_per_second": rate, "callers": threads}
 
 
 def main() -> None:
