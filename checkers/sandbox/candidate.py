@@ -26,6 +26,7 @@ from checkers.sandbox.channel import Channel, ChannelClosedError
 _MOST_ITEMS = 1_000_000
 _LONGEST_MESSAGE = 300
 MODULE = "solution"
+READY = ["ready"]  # what a sealed process says before it has met its program
 
 
 class Candidate:
@@ -97,9 +98,14 @@ def _raised(error: BaseException) -> list[Any]:
 
 
 def serve(channel: Channel) -> None:
-    """Answer requests until the referee hangs up."""
+    """Answer a greeting, then requests until the referee hangs up.
+
+    A spare that died while it waited does not greet, and is not taken for a program that ended itself.
+    """
     candidate = Candidate()
     try:
+        channel.receive()
+        channel.send(READY)
         while True:
             reply = candidate.answer(channel.receive())
             try:
@@ -112,6 +118,7 @@ def serve(channel: Channel) -> None:
 
 def run_script(channel: Channel) -> None:
     """Run the one program that comes in as the main program of this process, and say how it ended."""
+    channel.send(READY)
     source, output = channel.receive(), sys.stdout
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
@@ -155,7 +162,5 @@ def main(channel: Channel, role: str) -> None:
     """The life of a candidate once it is sealed: "calls" to be called by value, "script" to run once."""
     reopen_standard_streams()
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as `site` does, which the zygote goes without
-    for name in [name for name in sys.modules if name.partition(".")[0] == "checkers"]:
-        del sys.modules[name]  # a program may import a module of that name, and must not meet ours
     sys.argv[:] = ["program.py"]
     _HANDLERS[role](channel)

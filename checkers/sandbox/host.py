@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 from checkers.per_process import PerProcess
 from checkers.sandbox import kernel
+from checkers.sandbox.candidate import READY
 from checkers.sandbox.channel import Channel, ChannelClosedError, ChannelGarbageError
 from checkers.sandbox.layers import OPTIONAL, REQUIRED, Layer
 from checkers.sandbox.limits import MIB, Limits
@@ -32,6 +34,7 @@ _START_SECONDS, _REQUEST_SECONDS, _GRACE_SECONDS = 60.0, 30.0, 5.0
 _PATIENCE = 3  # the tests may take this many times what the program may, before they count as hung
 _SLICE_SECONDS = 0.05
 _LARGEST_REPLY = 64 * MIB
+_MOST_HANDLES = 2
 _BUSY = "the machine was too busy: the program waited for a processor most of its time"
 _BOOT = """
 import json, sys, types
@@ -39,6 +42,8 @@ folder, without = json.loads(sys.argv[2])
 package = types.ModuleType("checkers")
 package.__path__ = [folder]
 sys.modules["checkers"] = package
+from checkers.sandbox import warm
+warm.load()
 from checkers.sandbox import zygote
 zygote.run(int(sys.argv[1]), without)
 """
@@ -77,7 +82,7 @@ class Sandbox:
             raise SandboxError(str(error)) from None
         self._lock = threading.Lock()
         self.owner = os.getpid()
-        self._socket, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = _start_zygote(theirs, list(without))
         try:
@@ -132,33 +137,19 @@ class Sandbox:
 
         Raises: SandboxFaultError.
         """
-        (ours, theirs), (asking, answering) = socket.socketpair(), socket.socketpair()
         deadline = time.monotonic() + _PATIENCE * limits.seconds + _GRACE_SECONDS
-        files = [answering, theirs, asking]
-        with (
-            ours,
-            theirs,
-            asking,
-            answering,
-            self._running(["calls", "referee"], files, limits) as (watch, _),
-        ):
-            for end in files:
-                end.close()
-            with _faults("the process of the tests"):
-                reply = _ask_referee(Channel(ours, _LARGEST_REPLY), job, limits, watch, deadline)
+        with self._running("calls", limits) as (channel, watch, _), _faults("the process of the tests"):
+            reply = _ask_referee(channel, job, limits, watch, deadline)
         if "fault" in reply:
             raise SandboxFaultError(reply["fault"])
         return reply
 
     def run_script(self, program: str, given: str, limits: Limits) -> ScriptRun:
         """Run a program on its standard input. Raises: SandboxFaultError."""
-        ours, theirs = socket.socketpair()
-        with ours, theirs, _files(given) as files:
-            with self._running(["script"], [theirs, *files], limits) as (watch, ends):
-                theirs.close()
-                channel = Channel(ours, _LARGEST_REPLY)
+        with _files(given) as files:
+            with self._running("script", limits, files) as (channel, watch, ends):
                 with _faults("the program's process"):
-                    if (ready := channel.receive(time.monotonic() + _START_SECONDS)) != ["ready"]:
+                    if (ready := channel.receive(time.monotonic() + _START_SECONDS)) != READY:
                         raise SandboxFaultError(str(ready))
                 fault = _follow(channel, program, watch, limits)
             size = os.fstat(files[1]).st_size
@@ -170,35 +161,46 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _running(
-        self, roles: Sequence[str], files: Sequence[Any], limits: Limits
-    ) -> Iterator[tuple[Watch, list[int]]]:
-        """Start the roles and end them all, whatever happens; a watch over the first, and how each ended.
+        self, role: str, limits: Limits, streams: Sequence[int] = ()
+    ) -> Iterator[tuple[Channel, Watch, list[int]]]:
+        """Start what judges one program and end it all, whatever happens.
 
-        The second is filled after the block, for scripts: the wait status of each role.
+        Yields our channel, a watch over the program and, filled after the block for scripts, the wait
+        status of its process.
         """
         ends: list[int] = []
         with contextlib.ExitStack() as stack:
             scratch = "" if "mount" in self.kinds else stack.enter_context(_scratch_folder())
-            numbers = [file if isinstance(file, int) else file.fileno() for file in files]
-            request = {"start": roles, "limits": asdict(limits), "scratch": scratch}
-            reply, handles = self._request(request, numbers)
+            request = {"start": role, "limits": asdict(limits), "scratch": scratch}
+            reply, (connection, program) = self._request(request, streams)
+            ours = stack.enter_context(socket.socket(fileno=connection))
             try:
-                yield Watch(handles, limits, scratch), ends
+                yield Channel(ours, _LARGEST_REPLY), Watch(program, limits, scratch), ends
             finally:
-                for handle in handles:
-                    os.close(handle)
-                wait = bool(scratch) or "script" in roles
-                ends += self._request({"end": reply["pids"], "wait": wait})[0]["ends"]
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(program, signal.SIGKILL)  # it runs no longer than our block
+                os.close(program)
+                ends += self._end(reply["pids"], wait=bool(scratch) or role == "script")
+
+    def _end(self, pids: list[int], wait: bool) -> list[int]:
+        """Have processes killed and buried; where `wait`, how each ended, else it happens behind our back."""
+        request = {"end": pids, "wait": wait}
+        if wait:
+            ends: list[int] = self._request(request)[0]["ends"]
+            return ends
+        with self._lock:
+            self._send(request)
+        return []
 
     def _request(
         self, request: dict[str, Any], files: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
         with self._lock:
             try:
-                socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+                self._send(request, files)
                 reply, handles = self._receive()
-            except OSError as error:
-                raise ZygoteDiedError(f"the sandbox's zygote has died ({error})") from None
+            except SandboxFaultError:
+                raise
             except BaseException:  # interrupted: whatever comes now would be taken for another's reply
                 self._socket.close()
                 raise
@@ -206,9 +208,16 @@ class Sandbox:
             raise SandboxFaultError(reply["error"])
         return reply, handles
 
+    def _send(self, request: dict[str, Any], files: Sequence[int] = ()) -> None:
+        try:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+        except OSError as error:
+            raise ZygoteDiedError(f"the sandbox's zygote has died ({error})") from None
+
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         try:
-            line, handles, _, _ = socket.recv_fds(self._socket, 1 << 16, 8)
+            flags = socket.MSG_CMSG_CLOEXEC
+            line, handles, _, _ = socket.recv_fds(self._socket, 1 << 16, _MOST_HANDLES, flags)
         except OSError as error:
             raise ZygoteDiedError(f"no answer from the sandbox's zygote ({error})") from None
         if not line:
@@ -226,9 +235,10 @@ def _start_zygote(theirs: socket.socket, without: list[str]) -> "subprocess.Pope
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     settings = json.dumps([folder, without])
     # -S and -P keep what is installed, and the current folder, off the import path; a fixed hash seed
-    # orders sets alike in every run; one arena keeps threads from reserving memory that counts
+    # orders sets alike in every run; one arena keeps threads from reserving memory that counts; symbols
+    # are resolved at once, not in each child
     command = [sys.executable, "-s", "-S", "-P", "-B", "-c", _BOOT, str(theirs.fileno()), settings]
-    environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
+    environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1", "LD_BIND_NOW": "1"}
     if "LD_LIBRARY_PATH" in os.environ:  # some interpreters do not start without
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return subprocess.Popen(

@@ -5,12 +5,14 @@ test is correct when it raises nothing and has asked the program at least once.
 """
 
 import ast
+import contextlib
 import math
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 from checkers.sandbox import values
+from checkers.sandbox.candidate import READY
 from checkers.sandbox.cases import (
     SAW,
     Namespace,
@@ -39,8 +41,10 @@ def main(caller: Channel, candidate: Channel) -> None:
     """
     job = caller.receive()
     try:
+        with contextlib.suppress(ChannelClosedError):  # it may have said why before it ended
+            candidate.send(["greeting"])
         ready = candidate.receive()
-        if ready != ["ready"]:
+        if ready != READY:
             caller.send({"fault": str(ready[1])})
             return
     except (ChannelClosedError, ChannelGarbageError, LookupError) as error:

@@ -1,8 +1,8 @@
 """What the caller sees of a running program from outside: its threads, files and share of the machine."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Sequence
 
 from checkers.sandbox.limits import MIB, Limits
 
@@ -12,11 +12,14 @@ _THREADS_FIELD = 17  # of /proc/PID/stat, counted after the name
 
 
 class Watch:
-    """One candidate, by the process handle that the zygote sent. Sees nothing where /proc is hidden."""
+    """One candidate, by its pidfd, open as long as this is used. Sees nothing where /proc is hidden."""
 
-    def __init__(self, handles: Sequence[int], limits: Limits, scratch: str) -> None:
-        self._limits, self._scratch = limits, scratch
-        self._pid = _pid_of(handles[0]) if handles else 0
+    def __init__(self, handle: int, limits: Limits, scratch: str) -> None:
+        self._handle, self._limits, self._scratch = handle, limits, scratch
+
+    @functools.cached_property
+    def _pid(self) -> int:
+        return _pid_of(self._handle)  # most programs end before anybody asks
 
     def trespass(self) -> str:
         """Which limit the program has broken that the kernel does not hold for us, "" for none."""

@@ -24,6 +24,7 @@ from checkers.code import CallCase, Limits, SandboxError, StdinCase, active_laye
 from checkers.sandbox import host, kernel, namespaces, seccomp, values
 from checkers.sandbox.host import Sandbox
 from checkers.sandbox.layers import REQUIRED
+from checkers.sandbox.zygote import MOST_SPARES
 
 PROGRAMS = [
     {"topic": path.stem, **entry}
@@ -157,18 +158,28 @@ def test_hostile_program(entry, judged, outside):
         assert re.search(entry["shows"], text), text
 
 
+def children(sandbox):
+    """What the zygote has forked; a namespace of processes puts one more between it and us."""
+    zygote = psutil.Process(sandbox.pid)
+    return (zygote.children()[0] if "pid" in sandbox.kinds else zygote).children()
+
+
+def settles(condition, seconds=10):
+    """Whether `condition` comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
 def test_nothing_is_left_on_the_host(sandbox, monkeypatch, outside):
     monkeypatch.setattr(host.shared, "held", sandbox)
     temporary = set(os.listdir(tempfile.gettempdir()))
-    zygote = psutil.Process(sandbox.pid)
-    before = {p.pid for p in zygote.children(recursive=True)}
     for name in ("swallow everything", "many files", "threads", "close the channel and stay", "daemon"):
         code = next(e["code"] for e in PROGRAMS if e["name"] == name)
         check_code(fill_in(code, outside), TESTS, limits=Limits(seconds=0.3, scratch_mb=4))
-    deadline = time.monotonic() + 5
-    while (left := {p.pid for p in zygote.children(recursive=True)} - before) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not left
+    most = 2 * MOST_SPARES if "mount" in sandbox.kinds else 0
+    assert settles(lambda: len(children(sandbox)) <= most)
     assert not {f for f in set(os.listdir(tempfile.gettempdir())) - temporary if f.startswith("checkers-")}
 
 
@@ -279,6 +290,92 @@ def test_many_threads_share_one_sandbox(judged):
     for thread in threads:
         thread.join()
     assert results == {i: ["correct", "incorrect"] for i in range(8)}
+
+
+@pytest.fixture
+def spared(monkeypatch):
+    """A sandbox of its own with its spares waiting, and their processes."""
+    with Sandbox() as sandbox:
+        if "mount" not in sandbox.kinds:
+            pytest.skip("spares need a mount namespace")
+        monkeypatch.setattr(host.shared, "held", sandbox)
+        for _ in range(2):
+            assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
+        assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
+        yield sandbox, children(sandbox)
+
+
+def test_spares_are_used_once_and_replaced(spared):
+    sandbox, before = spared
+    for _ in range(MOST_SPARES):
+        assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
+    assert settles(
+        lambda: len(children(sandbox)) == 2 * MOST_SPARES and not set(children(sandbox)) & set(before)
+    )
+
+
+@pytest.mark.parametrize("which", [[0], [1], [0, 1, 2, 3]])
+def test_a_dead_spare_is_not_used(spared, which):
+    sandbox, before = spared
+    dead = [before[i] for i in which]
+    for process in dead:
+        process.kill()
+    assert settles(lambda: all(process.status() == psutil.STATUS_ZOMBIE for process in dead))
+    assert check_code("def f(): return 1", ["assert f() == 1"]).reason == "passes 1 test"
+    assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
+
+
+def test_a_spare_that_dies_as_it_is_used_is_nobodys_wrong_answer(spared):
+    _, before = spared
+    for process in before:
+        process.kill()
+    for _ in range(MOST_SPARES):
+        assert check_code("def f(): return 1", ["assert f() == 1"]).status != "incorrect"
+
+
+def test_spares_keep_the_limits_that_were_asked_for(spared):
+    sandbox, _ = spared
+    program = "def f(): return len(bytearray(200 << 20)) >> 20"
+    for small in (True, False, True, True, True, False, False, False):
+        limits = Limits(memory_mb=128) if small else Limits()
+        verdict = check_code(program, ["assert f() == 200"], limits=limits)
+        assert verdict.status == ("incorrect" if small else "correct")
+        assert "MemoryError" in verdict.reason or not small
+    assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
+
+
+def test_no_spare_outlives_its_sandbox(spared):
+    sandbox, before = spared
+    descriptors = len(os.listdir("/proc/self/fd"))
+    sandbox.close()
+    _, alive = psutil.wait_procs(before, timeout=5)
+    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    assert len(os.listdir("/proc/self/fd")) < descriptors
+
+
+def test_threads_tasks_and_forked_or_spawned_processes():
+    script = """
+import asyncio, multiprocessing
+from checkers.code import check_code
+
+def one(i=1):
+    return check_code(f"def f(): return {i}", [f"assert f() == {i}"]).status == "correct"
+
+async def several():
+    return all(await asyncio.gather(*(asyncio.to_thread(one, i) for i in range(6))))
+
+if __name__ == "__main__":
+    good = [asyncio.run(several())]
+    for kind in ("fork", "spawn"):
+        with multiprocessing.get_context(kind).Pool(2) as pool:
+            good += pool.map(one, range(4))
+    print(all(good), one())
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "caller.py"
+        path.write_text(script)
+        run = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100, check=False)
+    assert run.stdout == "True True\n", run.stderr
 
 
 def test_a_dead_zygote_is_replaced(monkeypatch):
