@@ -62,6 +62,8 @@ class StdinCase:
     """A run of the whole program: what it reads from standard input and has to print.
 
     Trailing spaces of lines and trailing empty lines do not count.
+
+        check_code("print(int(input()) * 2)", [StdinCase("4", "8")]).status  # correct
     """
 
     stdin: str
@@ -74,6 +76,8 @@ class CallCase:
 
     A list and a tuple of the same parts are the same (JSON has no tuples); `tolerance` is absolute and
     relative, for numbers. An empty `function` stands for the entry point.
+
+        check_code("def f(x): return x / 3", [CallCase("f", (1,), 0.333, tolerance=0.01)]).status  # correct
     """
 
     function: str
@@ -88,7 +92,12 @@ Test = str | StdinCase | CallCase | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CodeVerdict(Verdict):
-    """A verdict on a program, and one on each test, in order."""
+    """A verdict on a program, and one on each test, in order.
+
+        check_code("def f(x): return 2", ["assert f(2) == 2", "assert f(3)==3"]).tests[1].status  # incorrect
+
+    A test that was never reached is undecided.
+    """
 
     tests: tuple[Verdict, ...] = ()
 
@@ -107,6 +116,8 @@ def check_code(
     setup: str = "",
 ) -> CodeVerdict:
     """Whether `program` passes all of `tests`.
+
+        check_code("def f(x): return 2 * x", ["assert f(2) == 4"]).status  # correct
 
     A test is Python code that must raise nothing (`assert f(1) == 2`, or HumanEval's `def check(candidate)`,
     which is called with the entry point), a StdinCase, a CallCase, or one of these two as a mapping.

@@ -50,7 +50,12 @@ zygote.run(int(sys.argv[1]), without)
 
 
 class SandboxError(RuntimeError):
-    """The sandbox cannot be had on this machine, or not as safe as was demanded."""
+    """The sandbox cannot be had on this machine, or not as safe as was demanded.
+
+        issubclass(SandboxError, RuntimeError)  # True
+
+    The message says which layer is missing; `sandbox="weak"` accepts that by name.
+    """
 
 
 class SandboxFaultError(Exception):
