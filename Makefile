@@ -43,8 +43,14 @@ lint: setup-dev  ## ruff, mypy, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results. DATA=FOLDER adds the checkers'
+	for name in generator_speed quickstart_table base_mark; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+ifdef DATA
+	$(BIN)/python benchmarks/math_checker.py --data $(DATA)/answers
+	$(BIN)/python benchmarks/step_checker.py --data $(DATA)/step_labels
+	$(BIN)/python benchmarks/code_checker.py --data $(DATA)/code
+	$(BIN)/python benchmarks/logic_checker.py --data $(DATA)/logic
+endif
 
 models: setup  ## train the shipped teacher and verifier base from scratch (about three hours)
 	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher

@@ -49,8 +49,14 @@ def build(settings: PretrainSettings) -> tuple[LlamaForCausalLM, PreTrainedToken
     """Model and tokenizer to train: fresh ones, or those of `settings.start`.
 
     Raises:
-        RecipeError: `settings.start` has another shape than the recipe says.
+        RecipeError: `settings.start` has another shape than the recipe says, or no block lies between
+            the exit layer and the last to tell surprise.
     """
+    if settings.surprise_weight and not 0 < settings.exit_layer < settings.layers - 1:
+        raise RecipeError(
+            f"surprise_weight: expected an exit_layer with two blocks above it (1 to {settings.layers - 2}), "
+            f"found {settings.exit_layer} of {settings.layers}; lower exit_layer or leave surprise_weight out"
+        )
     if not settings.start:
         texts = (doc.text for doc in islice(documents(settings, "train"), TOKENIZER_DOCUMENTS))
         tokenizer = train_tokenizer(texts, settings.vocab_size)
@@ -222,7 +228,10 @@ def pretrain(settings: PretrainSettings, folder: Path, say: Any = print) -> dict
         process.start()
     model, tokenizer, state = _train(settings, folder, 0, say)
     figures = {"loss": heldout_loss(model, tokenizer, settings), "tokens": state["tokens"]}
-    figures |= {"seconds": state["seconds"], "parameters": sum(p.numel() for p in model.parameters())}
+    figures |= {
+        "seconds": state["seconds"],
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if n != PROBE),
+    }
     save_model(model, tokenizer, folder, figures)
     for leftover in (CHECKPOINT, MEETING_POINT):
         (folder / leftover).unlink(missing_ok=True)

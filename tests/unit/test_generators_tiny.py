@@ -120,6 +120,12 @@ def test_surprise_is_the_log_probability_of_each_token_and_of_its_line_so_far() 
     assert mean[0].tolist() == pytest.approx(means, abs=1e-5)
 
 
+@pytest.mark.parametrize("exit_layer", [0, 1, 2])
+def test_surprise_needs_two_blocks_above_the_prediction(exit_layer: int) -> None:
+    with pytest.raises(RecipeError, match="expected an exit_layer with two blocks above it"):
+        build(settings(**TINY, exit_layer=exit_layer, surprise_weight=1.0))
+
+
 def test_frozen_layers_keep_their_weights(tmp_path: Path) -> None:
     shape = {**TINY, "exit_layer": 1, "corpus": "marked", "steps": 2, "batch_size": 2}
     pretrain(settings(**{**shape, "layers": 3}), tmp_path / "first")
