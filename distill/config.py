@@ -303,7 +303,8 @@ class PretrainSettings(Settings):
     doubt_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of telling, at every token of a marked solution, whether its step has gone wrong by then."""
     surprise_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of telling, above `exit_layer`, how likely that layer found each token, and its step so far."""
+    """Weight of telling, above `exit_layer`, how likely that layer found each token, and its step so far,
+    with what that takes: normalised logits, and a token that is not forgotten (`surprise_loss`)."""
     vocab_size: PositiveInt = 1024
     """Entries of the tokenizer."""
     hidden_size: PositiveInt = 256

@@ -37,8 +37,10 @@ WIDTH_STEP = 16
 
 NO_STEP = -1
 LEAST_LOGPROB = -8.0
-PROBE = "surprise"
-"""Parameter that surprise is read off; it serves the training and is not saved with the model."""
+PROBE, RECALL = "surprise", "recall"
+"""Parameters that surprise, and the token itself, are read off; they serve the training and are not saved."""
+Z_WEIGHT, RECALL_WEIGHT = 0.02, 0.2
+"""Weights of the two conditions of telling surprise (see `surprise_loss`), beside `surprise_weight`."""
 SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 Row = tuple[list[int], list[float], list[int]]
@@ -143,11 +145,9 @@ def training_loss(
     With `exit_layer`, the same again read off after that many layers is added. With `doubt_weight`, so is
     the binary cross-entropy of "this step has gone wrong" at every token of a step, read off as the logit
     of the token `mark`: what a mark at the step's end says, at the very token that earns it. With
-    `surprise_weight`, so is the error of telling how likely the exit layer found the tokens: the block
-    above it tells of each token, the last one of the line so far (smooth L1, nats).
+    `surprise_weight`, so is `surprise_loss`.
     """
     ids, weights, doubts = batch
-    padding = torch.tensor(model.config.pad_token_id)
     target, weight, doubt = ids[:, 1:], weights[:, 1:], doubts[:, :-1]
     chosen, asked = weight > 0, doubt >= 0
     with torch.autocast("cpu", dtype=torch.bfloat16):  # 1.6 times fp32 on AVX-512 BF16
@@ -164,23 +164,47 @@ def training_loss(
         truth = doubt[asked].float()
         loss = loss + settings.doubt_weight * binary_cross_entropy_with_logits(suspicion.float(), truth)
     if settings.surprise_weight:
-        above = model.model.norm(states.hidden_states[settings.exit_layer + 1])
-        probe = model.get_parameter(PROBE)
-        told = torch.stack([above @ probe[0], last @ probe[1]]).float()
-        true = torch.stack(surprises(model, read[1].detach(), ids[:, :-1], newline))
-        seen = ids[:, :-1] != padding
-        loss = loss + settings.surprise_weight * smooth_l1_loss(told[:, seen], true[:, seen])
+        exited = states.hidden_states[settings.exit_layer : settings.exit_layer + 2]
+        predicted, above = (model.model.norm(hidden) for hidden in exited)
+        told = surprise_loss(model, ids[:, :-1], predicted, above, last, newline)
+        loss = loss + settings.surprise_weight * told
     return loss
 
 
+def surprise_loss(
+    model: LlamaForCausalLM, ids: Tensor, predicted: Tensor, above: Tensor, last: Tensor, newline: int
+) -> Tensor:
+    """Error of telling how likely each token was by the prediction before it (smooth L1, nats).
+
+    `predicted`, `above` and `last` are the normed hidden states [B, T, H] of the exit layer, the block above
+    it and the last block. The block above tells of each token, the last one of the line so far. That is a
+    product of the prediction before a token and the token, once two conditions hold, which are asked for
+    too: a logit is a log-probability (the normaliser is 0: the z-loss of PaLM, arXiv 2204.02311, section 5),
+    and the exit layer still knows which token it stands on.
+    """
+    seen = ids != model.config.pad_token_id
+    probe, recall = model.get_parameter(PROBE), model.get_parameter(RECALL)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        told = torch.stack([above @ probe[0], last @ probe[1]]).float()
+        logits = model.lm_head(predicted)
+        recalled = model.lm_head(predicted[seen] @ recall)
+    true = torch.stack(surprises(logits.detach().float(), ids, newline))
+    normaliser = logits[seen].float().logsumexp(-1)
+    return (
+        smooth_l1_loss(told[:, seen], true[:, seen])
+        + Z_WEIGHT * normaliser.square().mean()
+        + RECALL_WEIGHT * cross_entropy(recalled.float(), ids[seen])
+    )
+
+
 @torch.no_grad()
-def surprises(model: LlamaForCausalLM, predicted: Tensor, ids: Tensor, newline: int) -> tuple[Tensor, Tensor]:
+def surprises(logits: Tensor, ids: Tensor, newline: int) -> tuple[Tensor, Tensor]:
     """How likely each token was by the prediction before it, and the mean of that over its line so far.
 
-    `predicted` are the hidden states [B, T, H] that the tokens after `ids` [B, T] are read off; natural
-    logarithms [B, T], cut off at `LEAST_LOGPROB`; 0 for the first token, which nothing predicts.
+    `logits` [B, T, V] predict the tokens after `ids` [B, T]; natural logarithms [B, T], cut off at
+    `LEAST_LOGPROB`; 0 for the first token, which nothing predicts.
     """
-    logprobs = model.lm_head(predicted[:, :-1].float()).log_softmax(-1)
+    logprobs = logits[:, :-1].log_softmax(-1)
     each = logprobs.gather(-1, ids[:, 1:, None])[..., 0].clamp(min=LEAST_LOGPROB)
     each = torch.nn.functional.pad(each, (1, 0))
     place = torch.arange(ids.shape[1]).expand_as(ids)
@@ -230,7 +254,7 @@ def pretrain(settings: PretrainSettings, folder: Path, say: Any = print) -> dict
     figures = {"loss": heldout_loss(model, tokenizer, settings), "tokens": state["tokens"]}
     figures |= {
         "seconds": state["seconds"],
-        "parameters": sum(p.numel() for n, p in model.named_parameters() if n != PROBE),
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if n not in (PROBE, RECALL)),
     }
     save_model(model, tokenizer, folder, figures)
     for leftover in (CHECKPOINT, MEETING_POINT):
@@ -280,6 +304,7 @@ def _prepare(model: LlamaForCausalLM, settings: PretrainSettings) -> None:
             block.requires_grad_(False)
     if settings.surprise_weight:
         model.register_parameter(PROBE, nn.Parameter(torch.zeros(2, settings.hidden_size)))
+        model.register_parameter(RECALL, nn.Parameter(torch.eye(settings.hidden_size)))
     if settings.compile:
         model.set_attn_implementation("eager")  # fuses, and the CPU kernel of the other is slow backwards
         for block in model.model.layers:
@@ -366,7 +391,7 @@ def save_model(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, figures: dict[str, float]
 ) -> None:
     """Write bf16 safetensors, tokenizer and `training.json`; loadable by `transformers`' Auto classes."""
-    weights = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items() if k != PROBE}
+    weights = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items() if k not in (PROBE, RECALL)}
     del weights["lm_head.weight"]  # tied to the embeddings
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=weights)
