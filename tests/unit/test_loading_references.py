@@ -21,11 +21,10 @@ MATH = {
     "type": "Prealgebra",
     "solution": "We have $\\frac{3}{6} + \\frac{2}{6} = \\boxed{\\frac{5}{6}}$.",
 }
-RIGHT = {
-    "openai/gsm8k:main": "So she earned \\boxed{10}.",
-    "DigitalLearningGmbH/MATH-lighteval": "\\boxed{5/6}",
+DATA = {
+    "openai/gsm8k:main": (GSM8K, "So she earned \\boxed{10}."),
+    "DigitalLearningGmbH/MATH-lighteval": (MATH, "\\boxed{5/6}"),
 }
-ROWS = {"openai/gsm8k:main": GSM8K, "DigitalLearningGmbH/MATH-lighteval": MATH}
 REAL = [name for name in shipped_recipes() if name.startswith(("gsm8k_", "math_"))]
 
 
@@ -38,7 +37,5 @@ def test_columns_and_references_are_read_as_the_data_writes_them(name: str, tmp_
     (problem,) = load_problems(ProblemSettings(**given | changed), 0, "label")
     assert problem.question == row.get("question", row.get("problem"))
     with checkers.Pool(workers=1) as pool:
-        right, wrong = pool.map(
-            "math", [(RIGHT[given["path"]], problem.reference), ("\\boxed{7}", problem.reference)]
-        )
+        right, wrong = pool.map("math", [(text, problem.reference) for text in (answer, "\\boxed{7}")])
     assert (right.status.value, wrong.status.value) == ("correct", "incorrect")
