@@ -1,7 +1,6 @@
 """The whole pipeline on an object store without rename: killed, given again, and read by every command."""
 
 import json
-from pathlib import Path
 
 import object_store
 import psutil
