@@ -44,7 +44,7 @@ lint: setup-dev  ## ruff, mypy, import contracts
 	$(BIN)/lint-imports
 
 bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results. DATA=FOLDER adds the checkers'
-	for name in generator_speed quickstart_table base_mark; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in generator_speed quickstart_table base_mark storage; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 ifdef DATA
 	$(BIN)/python benchmarks/math_checker.py --data $(DATA)/answers
 	$(BIN)/python benchmarks/step_checker.py --data $(DATA)/step_labels

@@ -1,41 +1,54 @@
 """The run folder: what is finished, what is not, and nothing in between.
 
-    <run>/.lock                        held by the one driver of the run
+    <run>/.lock                        held by the one driver of the run (on a store: its lease)
     <run>/<stage>/shard-00000.parquet  records, with stage, fingerprint and statistics in the footer
     <run>/<stage>/manifest.json        written last: the stage is finished
     <run>/stale/<stage>-<fingerprint>  what other settings made; put back when the settings come back
 
-A shard is one file and appears by one rename, so that a kill at any moment leaves it finished or
-absent. A stage that makes a folder (`stage_folder`) appears by one rename too. A stage makes either
-shards or a folder. A file counts only under the fingerprint it was made with.
+The folder is one on a disk, or a URL on an object store (`distill.storage` does the same to both). A
+shard is one file and appears by one rename, or one put, so that a kill at any moment leaves it finished
+or absent. A stage that makes a folder (`stage_folder`) appears by one rename too; on a store, which has
+none, by its manifest. A stage makes either shards or a folder. A file counts only under the fingerprint
+it was made with.
 """
 
-import fcntl
 import json
-import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 from distill.errors import ArtifactError
-from distill.files import TEMPORARY, explain_disk, remove, replace_folder, sync, write_bytes
+from distill.files import TEMPORARY, explain_disk
 from distill.parquet import (
-    DamagedError,
     Footer,
     check_schema,
     encode_records,
     plain_scalar,
     read_footer,
+    read_footers,
     read_records,
+    read_shards,
 )
 from distill.records import SCHEMA_VERSION
+from distill.storage import (
+    MANIFEST,
+    Lock,
+    Place,
+    locate,
+    make_folder,
+    move_file,
+    move_folder,
+    publish_folder,
+    remove,
+    take_lock,
+    write_bytes,
+)
 
 __all__ = ["Manifest", "RunFolder", "read_records", "write_bytes", "write_records"]
 
-_MANIFEST = "manifest.json"
+Record = TypeVar("Record")
+
 _STALE = "stale"
 _RESUMABLE = ".unfinished-"
 
@@ -51,53 +64,54 @@ class Manifest:
     stats: dict[str, Any]
 
 
-def write_records(path: str | Path, records: Sequence[Any], extra: Mapping[str, Any] | None = None) -> None:
+def write_records(path: str | Place, records: Sequence[Any], extra: Mapping[str, Any] | None = None) -> None:
     """Write records of one dataclass to one Parquet file, whole or not at all.
 
     Raises:
         ArtifactError: a field does not hold what it declares, or the disk is full.
     """
-    write_bytes(Path(path), memoryview(encode_records(records, extra or {})))
+    write_bytes(locate(path), memoryview(encode_records(records, extra or {})))
 
 
 class RunFolder:
     """A run's folder. `driver` holds its lock; `writer` and `reader` are for workers and for looking.
 
-    `path` is the folder. A method that reads raises ArtifactError when it meets another schema version.
+    `path` is the folder. A method that reads raises ArtifactError when it meets another schema version, or
+    a store that cannot be reached.
     """
 
-    def __init__(self, path: str | Path, lock: IO[str] | None = None) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Place, lock: Lock | None = None) -> None:
+        self.path = locate(path)
         self._lock = lock
 
     @classmethod
-    def driver(cls, path: str | Path) -> "RunFolder":
+    def driver(cls, path: str | Place) -> "RunFolder":
         """Make the folder if need be, lock it, and clear away what a killed run left half written.
 
         Raises:
             ArtifactError: another process drives this run, or the folder cannot be written.
         """
-        folder = Path(path)
+        folder = locate(path)
         with explain_disk(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(folder)
+            make_folder(folder)
+            lock = take_lock(folder)
             for leftover in [*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"*/{TEMPORARY}*")]:
                 remove(leftover)
         return cls(folder, lock)
 
     @classmethod
-    def writer(cls, path: str | Path) -> "RunFolder":
+    def writer(cls, path: str | Place) -> "RunFolder":
         """For a worker of the driver: writes shards, takes no lock."""
         return cls(path)
 
     @classmethod
-    def reader(cls, path: str | Path) -> "RunFolder":
+    def reader(cls, path: str | Place) -> "RunFolder":
         """For looking only.
 
         Raises:
             ArtifactError: there is no such folder.
         """
-        if not Path(path).is_dir():
+        if not locate(path).is_dir():
             raise ArtifactError(f"expected a run folder at {path}, found none")
         return cls(path)
 
@@ -108,22 +122,26 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back. Safe to call twice; the kernel does it for a killed process."""
+        """Give the lock back. Safe to call twice."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def stage_path(self, stage: str) -> Path:
+    def stage_path(self, stage: str) -> Place:
         """Where a stage's shards, or the folder it makes, lie."""
         return self.path / stage
 
-    def shard_path(self, stage: str, index: int) -> Path:
+    def shard_path(self, stage: str, index: int) -> Place:
         """Where shard `index` (0-based) of a stage lies."""
         return self.stage_path(stage) / f"shard-{index:05d}.parquet"
 
-    def shards(self, stage: str) -> list[Path]:
+    def shards(self, stage: str) -> list[Place]:
         """Paths of the shards there, in order of index."""
         return [path for _, path in sorted(_indexed_shards(self.stage_path(stage)))]
+
+    def read(self, stage: str, record: type[Record]) -> list[Record]:
+        """Every record of a stage, in order of shard."""
+        return [row for rows in read_shards(self.shards(stage), record) for row in rows]
 
     def rows(self, stage: str, index: int) -> int:
         """Records in a shard, by its footer alone."""
@@ -145,24 +163,25 @@ class RunFolder:
         manifest = self.manifest(stage)
         if manifest is not None:
             return manifest.fingerprint != fingerprint
-        return any(_owner(path) != fingerprint for path in self.shards(stage))
+        return any(_owner(footer) != fingerprint for footer in read_footers(self.shards(stage)))
 
     def finished_shards(self, stage: str, fingerprint: str) -> dict[int, dict[str, Any]]:
         """Statistics of every shard that is finished under these settings, by index.
 
         A damaged file counts as unfinished: it is made anew and replaced.
         """
-        footers = {i: _sound_footer(path) for i, path in sorted(_indexed_shards(self.stage_path(stage)))}
+        indexed = sorted(_indexed_shards(self.stage_path(stage)))
+        footers = read_footers([path for _, path in indexed])
         return {
             index: footer.extra["stats"]
-            for index, footer in footers.items()
-            if footer is not None and footer.extra.get("fingerprint") == fingerprint
+            for (index, _), footer in zip(indexed, footers, strict=True)
+            if footer is not None and _owner(footer) == fingerprint
         }
 
     def commit_shard(
         self, stage: str, index: int, records: Sequence[Any], stats: Mapping[str, Any], fingerprint: str
     ) -> None:
-        """Publish a finished shard: records, statistics (JSON) and fingerprint by one rename.
+        """Publish a finished shard: records, statistics (JSON) and fingerprint in one file.
 
         Raises:
             ArtifactError: a record cannot be stored, or the disk is full. What was there stays.
@@ -175,11 +194,12 @@ class RunFolder:
 
         Raises:
             ArtifactError: a shard is missing, damaged or of other settings (a worker that outlived a
-                killed run wrote it); or the disk is full.
+                killed run wrote it); the disk is full; or another driver took the run over.
         """
+        self._check_lock()
         indexed = dict(_indexed_shards(self.stage_path(stage)))
-        footers = [_sound_footer(indexed[index]) for index in sorted(indexed)]
-        if sorted(indexed) != list(range(len(indexed))) or not all(_is_of(f, fingerprint) for f in footers):
+        footers = read_footers([indexed[index] for index in sorted(indexed)])
+        if sorted(indexed) != list(range(len(indexed))) or any(_owner(f) != fingerprint for f in footers):
             raise ArtifactError(
                 f"stage '{stage}' is not whole: expected shards 0 to {len(indexed) - 1} made under these "
                 "settings, found a gap or a shard of another run. Give the same command again."
@@ -193,7 +213,7 @@ class RunFolder:
             "stats": dict(stats),
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False, default=plain_scalar)
-        write_bytes(self.stage_path(stage) / _MANIFEST, text.encode())
+        write_bytes(self.stage_path(stage) / MANIFEST, text.encode())
 
     def discard_stale(self, stage: str, fingerprint: str) -> None:
         """Move what other settings made to `stale/`, and put back what these settings once made.
@@ -202,26 +222,29 @@ class RunFolder:
         back costs nothing.
 
         Raises:
-            ArtifactError: the folder cannot be written.
+            ArtifactError: the folder cannot be written, or another driver took the run over.
         """
+        self._check_lock()
         place = self.stage_path(stage)
         with explain_disk(place):
             self._drop_unfinished(stage, fingerprint)
             manifest = self.manifest(stage)
             if manifest is not None and manifest.fingerprint != fingerprint:
-                _move_folder(place, self._stale_path(stage, manifest.fingerprint))
-            for path in self.shards(stage):
-                owner = _owner(path)
+                move_folder(place, self._stale_path(stage, manifest.fingerprint))
+            shards = self.shards(stage)
+            for path, footer in zip(shards, read_footers(shards), strict=True):
+                owner = _owner(footer)
                 if owner is None:
                     remove(path)
                 elif owner != fingerprint:
-                    _move_file(path, self._stale_path(stage, owner))
+                    move_file(path, self._stale_path(stage, owner) / path.name)
             if self.manifest(stage) is None:
                 _put_back(self._stale_path(stage, fingerprint), place)
 
     @contextmanager
-    def stage_folder(self, stage: str, fingerprint: str, resume: bool = False) -> Iterator[Path]:
-        """A folder to fill; it becomes the stage's folder when the block ends well.
+    def stage_folder(self, stage: str, fingerprint: str, resume: bool = False) -> Iterator[Place]:
+        """A folder to fill; it becomes the stage's folder when the block ends well. On a store it is a
+        place that is filled through `storage.working_copy`, by whatever machine does the work.
 
         `resume`: what a killed or failed block left there under the same fingerprint is found again (a
         trainer's checkpoints). Otherwise the folder begins empty and is removed on failure. Call
@@ -236,15 +259,16 @@ class RunFolder:
             with explain_disk(self.stage_path(stage), only_full=True):
                 if not resume:
                     remove(work)
-                work.mkdir(parents=True, exist_ok=True)
+                make_folder(work)
                 yield work
-            replace_folder(work, self.stage_path(stage))
+            with explain_disk(self.stage_path(stage)):
+                publish_folder(work, self.stage_path(stage))
         except BaseException:
             if not resume:
                 remove(work)
             raise
 
-    def _stale_path(self, stage: str, fingerprint: str) -> Path:
+    def _stale_path(self, stage: str, fingerprint: str) -> Place:
         return self.path / _STALE / f"{stage}-{fingerprint}"
 
     def _drop_unfinished(self, stage: str, fingerprint: str) -> None:
@@ -253,28 +277,13 @@ class RunFolder:
             if owner == stage and found != fingerprint:
                 remove(work)
 
-
-def _take_lock(folder: Path) -> IO[str]:
-    """The open, locked lock file. flock, so that the kernel frees it however the process ends."""
-    lock = (folder / ".lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "an unknown process"
-        lock.close()
-        raise ArtifactError(
-            f"{folder} is in use by another run ({holder}). Wait for it, or stop it, or give this run "
-            "another `name`."
-        ) from None
-    lock.truncate(0)
-    lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
-    lock.flush()
-    return lock
+    def _check_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
 
 
-def _read_manifest(place: Path) -> Manifest | None:
-    path = place / _MANIFEST
+def _read_manifest(place: Place) -> Manifest | None:
+    path = place / MANIFEST
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
@@ -287,51 +296,25 @@ def _read_manifest(place: Path) -> Manifest | None:
     return Manifest(**{field.name: stored[field.name] for field in fields(Manifest)})
 
 
-def _indexed_shards(place: Path) -> Iterator[tuple[int, Path]]:
+def _indexed_shards(place: Place) -> Iterator[tuple[int, Place]]:
     for path in place.glob("shard-*.parquet"):
         with suppress(ValueError):
             yield int(path.stem.removeprefix("shard-")), path
 
 
-def _sound_footer(path: Path) -> Footer | None:
-    """The footer, None when the file is damaged; another schema version still raises."""
-    try:
-        return read_footer(path)
-    except DamagedError:
-        return None
-
-
-def _owner(path: Path) -> str | None:
-    footer = _sound_footer(path)
+def _owner(footer: Footer | None) -> str | None:
+    """Fingerprint of the settings that made a shard; None of a damaged one."""
     return None if footer is None else footer.extra.get("fingerprint")
 
 
-def _is_of(footer: Footer | None, fingerprint: str) -> bool:
-    return footer is not None and footer.extra.get("fingerprint") == fingerprint
-
-
-def _move_folder(place: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    remove(target)
-    os.rename(place, target)
-    sync(target.parent)
-    sync(place.parent)
-
-
-def _move_file(path: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    os.replace(path, folder / path.name)
-
-
-def _put_back(kept: Path, place: Path) -> None:
+def _put_back(kept: Place, place: Place) -> None:
     """Bring a stage's earlier work back: the whole folder, or the shards that `place` lacks."""
     if not kept.is_dir():
         return
     if not any(_indexed_shards(place)):  # no manifest and no shard: nothing finished is there
-        remove(place)
-        os.rename(kept, place)
+        move_folder(kept, place)
         return
     for _, path in _indexed_shards(kept):
         if not (place / path.name).exists():
-            os.rename(path, place / path.name)
+            move_file(path, place / path.name)
     remove(kept)

@@ -98,9 +98,10 @@ def plan(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
     from distill.artifacts import RunFolder
     from distill.loading import load_recipe
     from distill.pipeline import plan as plan_stages
+    from distill.storage import locate
 
     loaded = load_recipe(recipe, overrides or [])
-    path = loaded.runs / loaded.name
+    path = locate(loaded.runs) / loaded.name
     folder = RunFolder.reader(path) if path.exists() else None
     table = Table(title=f"{loaded.name} in {path}")
     for column in ("stage", "made from", "state", "shards there", "fingerprint"):
@@ -144,16 +145,18 @@ def schema() -> None:
 
 @app.command(epilog="Example: distill score runs/quickstart/export/verifier chains.jsonl > scored.jsonl")
 def score(
-    verifier: Annotated[Path, typer.Argument(help="A verifier folder.")],
+    verifier: Annotated[str, typer.Argument(help="A verifier folder, or its URL.")],
     file: Annotated[str, typer.Argument(help="JSONL with question and steps; - for standard input.")] = "-",
     checks: Annotated[bool, typer.Option(help="Combine with exact step checks.")] = True,
 ) -> None:
     """Score every step of every chain: P(step correct), and the first step that looks wrong."""
     from distill.scoring import score_lines
+    from distill.storage import local_copy, locate
 
     lines = sys.stdin if file == "-" else _open(file)
-    for row in score_lines(verifier, lines, checks):
-        typer.echo(json.dumps(row, ensure_ascii=False))
+    with local_copy(locate(verifier)) as folder:
+        for row in score_lines(folder, lines, checks):
+            typer.echo(json.dumps(row, ensure_ascii=False))
 
 
 def _open(file: str) -> Any:
@@ -167,7 +170,7 @@ def _open(file: str) -> Any:
 
 @app.command(epilog="Example: distill inspect runs/quickstart --chains 3")
 def inspect(
-    run_folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    run_folder: Annotated[str, typer.Argument(help="A run folder, or its URL.")],
     chains: Annotated[int, typer.Option(help="Labelled chains to show.", min=0)] = 2,
 ) -> None:
     """Show what a run folder holds: stages, counts, and a few labelled chains."""

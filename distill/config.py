@@ -3,7 +3,6 @@
 `distill.loading` reads YAML into it and reports every fault at once with its line.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -239,8 +238,9 @@ class Recipe(Settings):
     Letters, digits, dots, dashes and underscores; a letter or digit first."""
     seed: int = 0
     """All randomness is derived from this and from content."""
-    runs: Path = Path("runs")
-    """Folder that holds run folders, relative to the working directory."""
+    runs: str = "runs"
+    """Folder that holds run folders, relative to the working directory, or a URL such as
+    `s3://bucket/runs`, which every node of a cluster can reach."""
     problems: ProblemSettings = ProblemSettings()
     """Problems to label and problems held out."""
     teacher: GeneratorSettings = GeneratorSettings()

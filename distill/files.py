@@ -7,6 +7,7 @@ most a `.tmp-` entry behind, which nothing reads and the next driver removes.
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,9 +81,10 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def explain_disk(path: Path, size: int | None = None, only_full: bool = False) -> Iterator[None]:
+def explain_disk(path: object, size: int | None = None, only_full: bool = False) -> Iterator[None]:
     """Turn an OSError in the block into an ArtifactError about `path`; with `only_full` (for blocks that
     do more than write) only one that says that the disk is full. A library may have wrapped that one.
+    What belongs to a URL is worked on in the folder for temporary files.
 
     Raises:
         ArtifactError: which file, what is free, what is kept, and what to do.
@@ -102,17 +104,18 @@ def explain_disk(path: Path, size: int | None = None, only_full: bool = False) -
         raise ArtifactError(_trouble(path, OSError(errno.ENOSPC, str(error)), size)) from error
 
 
-def _trouble(path: Path, error: OSError, size: int | None) -> str:
+def _trouble(path: object, error: OSError, size: int | None) -> str:
     what = f"cannot write {path}: {error.strerror or error}"
     if error.errno not in _FULL:
         return f"{what}. Everything finished is kept; mend this and give the same command again to go on."
+    place = path if isinstance(path, Path) else Path(tempfile.gettempdir(), "distill")
     needed = "" if size is None else f", {_megabytes(size)} needed"
     cause = {
         errno.EFBIG: "this process may not write a larger file (see `ulimit -f`)",
         errno.EDQUOT: "your disk quota is used up",
     }.get(error.errno or 0, "the disk is full")
     return (
-        f"{what}: {cause} ({_free_space(path)} free{needed}). Everything finished is kept: make room and "
+        f"{what}: {cause} ({_free_space(place)} free{needed}). Everything finished is kept: make room and "
         "give the same command again, it resumes where it stopped."
     )
 

@@ -1,21 +1,19 @@
 """`distill inspect`: what a run folder holds, without running anything."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distill.artifacts import RunFolder, read_records
+from distill.artifacts import RunFolder
 from distill.labelling.quality import describe
 from distill.pipeline import STAGES
 from distill.records import LabelledChain
 
 
-def inspect_run(path: Path, chains: int, console: Console) -> None:
+def inspect_run(path: str, chains: int, console: Console) -> None:
     """Print every stage with its counts, and `chains` labelled chains, ones with an error first."""
     folder = RunFolder.reader(path)
-    table = Table(title=str(path))
+    table = Table(title=path)
     for column in ("stage", "state", "in", "out", "outcomes", "seconds"):
         table.add_column(column)
     for stage in STAGES:
@@ -26,7 +24,7 @@ def inspect_run(path: Path, chains: int, console: Console) -> None:
         counts = [f"{stats[key]:,}" if key in stats else "" for key in ("in", "out")]
         table.add_row(stage.name, state, *counts, outcomes, f"{stats.get('seconds', 0):.1f}")
     console.print(table)
-    rows = [row for shard in folder.shards("labels") for row in read_records(shard, LabelledChain)]
+    rows = folder.read("labels", LabelledChain)
     rows.sort(key=lambda row: (row.first_error == -1, row.chain.id))
     for row in rows[:chains]:
         _show(row, console)

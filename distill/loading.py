@@ -22,6 +22,7 @@ from distill.errors import RecipeError
 from distill.recipe_faults import validate
 from distill.recipe_yaml import Document, Fault, dotted, lay_over, parse_yaml
 from distill.records import content_id
+from distill.remote import is_url, url_trouble
 
 DIGESTED_BYTES = 1 << 20
 Model = TypeVar("Model", bound=BaseModel)
@@ -158,12 +159,20 @@ def _recipe_faults(document: Document) -> list[Fault]:
     tree = document.tree or {}
     faults = [
         Fault(document.place(path), f"{dotted(path)}: {why}")
-        for path, why in (*_missing_files(tree, Path(document.source).parent), *_missing_models(tree))
+        for path, why in (
+            (("runs",), _url_trouble(_get(tree, ("runs",)))),
+            *_missing_files(tree, Path(document.source).parent),
+            *_missing_models(tree),
+        )
         if why
     ]
     if set(PretrainSettings.model_fields) >= set(tree) > set(Recipe.model_fields) & set(tree):
         faults.append(Fault(document.place(()), "this is a recipe for `distill pretrain`, not for a run"))
     return faults
+
+
+def _url_trouble(name: Any) -> str:
+    return url_trouble(name) if isinstance(name, str) and is_url(name) else ""
 
 
 def _missing_files(tree: dict[str, Any], beside: Path) -> Iterable[tuple[recipe_yaml.Path, str]]:

@@ -2,16 +2,18 @@
 
 The Arrow schema is derived from the dataclass: str, int (64 bits), float, bool, StrEnum, nested
 dataclasses, `tuple[X, ...]`, `dict[str, X]` and `X | None`. Whatever else goes along with a shard (its
-stage, fingerprint and statistics) travels in the same file's footer, so that one rename publishes it all.
+stage, fingerprint and statistics) travels in the same file's footer, so that one rename or put publishes
+it all.
 """
 
 import dataclasses
 import json
 import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,11 +22,17 @@ import pyarrow.parquet as pq
 
 from distill.errors import ArtifactError
 from distill.records import SCHEMA_VERSION
+from distill.remote import RemotePath, tails
+from distill.storage import Place, locate
 
 Record = TypeVar("Record")
 Convert = Callable[[Any], Any]
 
 _FOOTER_KEY = b"prm-distill"
+_TAIL_BYTES = 1 << 16
+"""Of a shard on a store, read to find its footer: one request, and more than footers have."""
+_READERS = 16
+"""Shards of a store that are fetched side by side."""
 
 
 class DamagedError(ArtifactError):
@@ -74,26 +82,44 @@ def encode_records(
     return sink.getvalue()
 
 
-def read_footer(path: Path) -> Footer:
+def read_footer(path: Place) -> Footer:
     """The footer of a shard, its rows left unread.
 
     Raises:
         DamagedError: not a whole Parquet file.
         ArtifactError: absent, not one of ours, or of another schema version.
     """
-    with _opened(path) as file:
-        return _footer(path, file)
+    if isinstance(path, Path):
+        with _opened(path) as file:
+            return _footer(path, file.metadata)
+    return _footer_of(path, tails([path], _TAIL_BYTES)[0])
 
 
-def read_records(path: str | Path, record_type: type[Record]) -> list[Record]:
+def read_footers(paths: Sequence[Place]) -> list[Footer | None]:
+    """The footer of every shard, None of a damaged one.
+
+    Raises:
+        ArtifactError: one is absent, not one of ours, or of another schema version.
+    """
+    remote = [path for path in paths if isinstance(path, RemotePath)]
+    ends = dict(zip(remote, tails(remote, _TAIL_BYTES), strict=True))
+    return [
+        _or_none(partial(_footer_of, path, ends[path]))
+        if isinstance(path, RemotePath)
+        else _or_none(partial(read_footer, path))
+        for path in paths
+    ]
+
+
+def read_records(path: str | Place, record_type: type[Record]) -> list[Record]:
     """Every record of a shard, equal to what was written.
 
     Raises:
         ArtifactError: absent, torn, of another schema version, or of another record type.
     """
-    path = Path(path)
+    path = locate(path)
     with _opened(path) as file:
-        footer = _footer(path, file)
+        footer = _footer(path, file.metadata)
         if footer.record == "":
             return []
         _check_type(path, footer, file, record_type)
@@ -104,7 +130,20 @@ def read_records(path: str | Path, record_type: type[Record]) -> list[Record]:
     return _from_table(table, record_type)
 
 
-def check_schema(where: Path, found: Any) -> None:
+def read_shards(paths: Sequence[Place], record_type: type[Record]) -> Iterator[list[Record]]:
+    """The records of every shard, in order; those of a store are fetched side by side.
+
+    Raises:
+        ArtifactError: as `read_records`.
+    """
+    if not paths or isinstance(paths[0], Path):
+        yield from (read_records(path, record_type) for path in paths)
+        return
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from pool.map(lambda path: read_records(path, record_type), paths)
+
+
+def check_schema(where: Place, found: Any) -> None:
     """Refuse what another schema version wrote, and say what to do.
 
     Raises:
@@ -149,26 +188,48 @@ def _from_table(table: pa.Table, kind: Any) -> list[Any]:
     return [kind(*row) for row in zip(*columns)]
 
 
-def _opened(path: Path) -> pq.ParquetFile:
-    # Arrow would take a path apart as a URI; an open file means the same for every name.
+def _opened(path: Place) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(pa.OSFile(str(path)), page_checksum_verification=True)
+        # Arrow would take a path apart as a URI; an open file means the same for every name.
+        source = pa.OSFile(str(path)) if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
+        return pq.ParquetFile(source, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise ArtifactError(f"expected a shard at {path}, found nothing there") from error
     except (pa.ArrowException, OSError) as error:
         raise _torn(path, error) from error
 
 
-def _footer(path: Path, file: pq.ParquetFile) -> Footer:
+def _footer_of(path: RemotePath, end: bytes | Exception) -> Footer:
+    """The footer in the last bytes of a shard; Arrow reads it there as in the whole file."""
+    if isinstance(end, FileNotFoundError):
+        raise ArtifactError(f"expected a shard at {path}, found nothing there") from end
+    if isinstance(end, Exception):
+        raise ArtifactError(f"cannot read {path}: {type(end).__name__}: {end}") from end
     try:
-        stored = json.loads((file.metadata.metadata or {})[_FOOTER_KEY])
+        metadata = pq.read_metadata(pa.BufferReader(end))
+    except (pa.ArrowException, OSError):  # cut short, or a footer longer than that
+        with _opened(path) as file:
+            metadata = file.metadata
+    return _footer(path, metadata)
+
+
+def _or_none(read: Callable[[], Footer]) -> Footer | None:
+    try:
+        return read()
+    except DamagedError:
+        return None
+
+
+def _footer(path: Place, metadata: pq.FileMetaData) -> Footer:
+    try:
+        stored = json.loads((metadata.metadata or {})[_FOOTER_KEY])
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{path} is a Parquet file, but not one that prm-distill wrote") from error
     check_schema(path, stored.get("schema"))
-    return Footer(stored["record"], file.metadata.num_rows, stored["extra"])
+    return Footer(stored["record"], metadata.num_rows, stored["extra"])
 
 
-def _check_type(path: Path, footer: Footer, file: pq.ParquetFile, kind: type) -> None:
+def _check_type(path: Place, footer: Footer, file: pq.ParquetFile, kind: type) -> None:
     if footer.record != kind.__name__:
         raise ArtifactError(f"expected {kind.__name__} records in {path}, found {footer.record}")
     if not file.schema_arrow.remove_metadata().equals(_arrow_schema(kind)):
@@ -178,7 +239,7 @@ def _check_type(path: Path, footer: Footer, file: pq.ParquetFile, kind: type) ->
         )
 
 
-def _torn(path: Path, error: Exception) -> DamagedError:
+def _torn(path: Place, error: Exception) -> DamagedError:
     return DamagedError(
         f"{path} is damaged (not a whole Parquet file: {error}). Delete it and give the same command again: "
         "only this shard is made anew."

@@ -19,6 +19,7 @@ from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
 from distill.stages.run import Run
+from distill.storage import locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planne
 
 def execute(recipe: Recipe, view: ProgressView, last: str = STAGES[-1].name) -> RunFolder:
     """Run every stage up to `last` that is not finished. Safe to kill at any moment and to start again."""
-    with RunFolder.driver(recipe.runs / recipe.name) as folder, view, MemoryWatch() as memory:
+    with RunFolder.driver(locate(recipe.runs) / recipe.name) as folder, view, MemoryWatch() as memory:
         run = Run(recipe, folder, view, stage_fingerprints(recipe), memory)
         try:
             for stage in STAGES:

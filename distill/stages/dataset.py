@@ -8,6 +8,7 @@ from distill.dataset import BuiltDataset, build_dataset, save
 from distill.errors import DataError
 from distill.records import LabelledChain
 from distill.stages.run import Run
+from distill.storage import working_copy
 
 
 def build(run: Run) -> dict[str, Any]:
@@ -23,7 +24,8 @@ def _build(run: Run, labelled: list[LabelledChain]) -> dict[str, Any]:
     fingerprint = run.fingerprints["dataset"]
     run.commit_shards("dataset", [built.train, built.validation])
     card = {"recipe": run.recipe.name, "fingerprint": fingerprint, "report": built.report}
-    save(built, run.folder.path / "dataset" / "hub", card)
+    with working_copy(run.folder.stage_path("dataset") / "hub") as (folder, _):
+        save(built, folder, card)
     return {"in": len(labelled), "out": len(built.train) + len(built.validation), "report": built.report}
 
 

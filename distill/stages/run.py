@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from distill.artifacts import RunFolder, read_records
+from distill.artifacts import RunFolder
 from distill.cluster import Cluster, Resources
 from distill.config import GeneratorSettings, Recipe
 from distill.memory import MemoryWatch
@@ -50,7 +50,7 @@ class Run:
 
     def read(self, stage: str, record: type[Record]) -> list[Record]:
         """All records of a finished stage, in shard order."""
-        return [row for path in self.folder.shards(stage) for row in read_records(path, record)]
+        return self.folder.read(stage, record)
 
     def stats(self, stage: str) -> dict[str, Any]:
         """Statistics of a finished stage."""

@@ -1,16 +1,17 @@
 """The table at the end of a run, from its summary.json."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from distill.storage import Place
+
 SCORERS = ("step_logprob", "checker", "checker_logprob", "verifier_full", "verifier_4bit", "hybrid")
 
 
-def print_summary(folder: Path, console: Console) -> None:
+def print_summary(folder: Place, console: Console) -> None:
     """Headline figures, one table of scorers, and where to look next."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     console.print(_scorers(summary))

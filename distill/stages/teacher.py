@@ -51,7 +51,8 @@ def _spread(
         if index not in finished
     ]
     stats: list[dict[str, Any]] = list(finished.values())
-    total = sum(run.folder.rows(inputs[-1], index) for index in range(count))
+    made_from = run.folder.manifest(inputs[-1])
+    total = made_from.rows if made_from else 0
     base = float(sum(entry["in"] for entry in stats))
     retries = 0
     with run.view.stage(stage, total, base) as shown:

@@ -3,7 +3,6 @@
 Each part is one Ray task: a process of its own that has the machine while it lives.
 """
 
-from pathlib import Path
 from typing import Any
 
 from distill.cluster import Reporter, Resources
@@ -13,6 +12,7 @@ from distill.errors import DataError
 from distill.records import Chain, LabelledChain, Problem, ScoredChain
 from distill.stages.dataset import read_dataset
 from distill.stages.run import Run
+from distill.storage import Place, local_copy, locate, working_copy
 from generators.truth import exact_first_error
 
 
@@ -50,7 +50,7 @@ def _require_both_kinds(built: BuiltDataset) -> None:
         )
 
 
-def _train_one(run: Run, built: BuiltDataset, quantise: bool, folder: Path) -> Any:
+def _train_one(run: Run, built: BuiltDataset, quantise: bool, folder: Place) -> Any:
     with run.view.stage(f"verifier ({folder.name})", 1.0) as shown:
         return run.cluster.run_task(
             _train_task,
@@ -97,19 +97,22 @@ def _train_task(
 
     mask = recipe.verifier.mask_after_first_error
 
-    def progress(step: int, total: int, figures: dict[str, Any]) -> None:
-        note = " ".join(f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
-        report("train", step, total, note=note)
+    with working_copy(locate(folder)) as (work, save):
 
-    return train_verifier(
-        examples(training, mask),
-        examples(validation, mask),
-        recipe.verifier,
-        quantise,
-        Path(folder),
-        recipe.seed,
-        progress,
-    )
+        def progress(step: int, total: int, figures: dict[str, Any]) -> None:
+            shown = (f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
+            report("train", step, total, note=" ".join(shown))
+            save()  # the checkpoints so far: another node can go on from them
+
+        return train_verifier(
+            examples(training, mask),
+            examples(validation, mask),
+            recipe.verifier,
+            quantise,
+            work,
+            recipe.seed,
+            progress,
+        )
 
 
 def _export_task(
@@ -123,7 +126,8 @@ def _export_task(
 ) -> tuple[list[ScoredChain], dict[str, float], dict[str, Any]]:
     from distill.stages.scorers import export_and_score
 
-    return export_and_score(recipe, validation, heldout, Path(trained), Path(folder), provenance, report)
+    with local_copy(locate(trained)) as source, working_copy(locate(folder)) as (work, _):
+        return export_and_score(recipe, validation, heldout, source, work, provenance, report)
 
 
 def _heldout(run: Run) -> list[ScoredChain]:

@@ -80,7 +80,7 @@ def test_overrides_reach_every_depth_and_read_yaml(path: Path) -> None:
     assert recipe.completer is not None
     assert recipe.completer.cpus == 2.0
     assert recipe.problems.columns["id"] == "key=with equals"
-    assert recipe.runs == Path("/tmp/läufe 1")
+    assert recipe.runs == "/tmp/läufe 1"
     assert recipe.verifier.separator == "#"
     assert recipe.seed == 2
 
