@@ -202,6 +202,8 @@ class ScriptedGenerator:
         return self._complete(tuple(prefix), n, seed)
 
     def _complete(self, prefix: tuple[int, ...], n: int, seed: int) -> Completion:
+        if n == 0:
+            return Completion((), Usage())
         text = self.decode(prefix)
         rngs = [random.Random(derived_seed("scripted", list(prefix), seed, i)) for i in range(n)]
         samples = tuple(self._end(self._script(text, rng)) for rng in rngs)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill.config import GeneratorSettings
+from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion, FinishReason, Sample, check_request
 from generators.model_files import revision, short_name
@@ -23,14 +24,15 @@ class VllmGenerator:
     shards_in_flight = 4
 
     def __init__(self, settings: GeneratorSettings, engine: VllmEngine | None = None) -> None:
-        """Start an engine and wait until it is ready, or share `engine`, which `close` then closes too.
+        """Start an engine and wait until it is ready, or share `engine`, which `close` then leaves open.
 
         Raises:
             MissingDependencyError: vllm is not installed.
             GeneratorError: the engine did not start.
         """
         self._prompts = Prompts(load_tokenizer(settings.model), settings)
-        self.engine = engine or VllmEngine(settings)
+        self.engine, self._owned = engine or VllmEngine(settings), engine is None
+        self._closed = False
         self._settings = settings
         self.name = f"{short_name(settings)}@{revision(resolve_model(settings.model))}"
         if settings.lora:
@@ -58,6 +60,8 @@ class VllmGenerator:
         Raises:
             GeneratorError: the prefix is empty or holds an id out of the vocabulary, or the engine failed.
         """
+        if self._closed:
+            raise GeneratorError("expected an open engine, found a closed one. Load it again.")
         check_request(prefix, n, self.engine.vocabulary, self.name)
         room = min(self._settings.max_new_tokens, self.engine.context - len(prefix))
         if n == 0:
@@ -92,5 +96,7 @@ class VllmGenerator:
         return self._prompts.sample(prefix, ids, reasons.get(output.finish_reason, "error"))
 
     async def close(self) -> None:
-        """End the engine. Safe to call twice."""
-        await self.engine.close()
+        """End the engine, if it is ours. Safe to call twice."""
+        self._closed = True
+        if self._owned:
+            await self.engine.close()

@@ -88,7 +88,7 @@ class VllmEngine:
         try:
             llm = self._call(self._alive()).result()
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self.context = int(llm.model_config.max_model_len)
         self.vocabulary = int(llm.model_config.get_vocab_size())
@@ -165,11 +165,12 @@ class VllmEngine:
     async def close(self) -> None:
         """Abort what runs, end the process and the thread. Safe to call twice."""
         if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(None, self._stop)
+            await asyncio.get_running_loop().run_in_executor(None, self.stop)
 
-    def _stop(self) -> None:
-        """End everything; requests that wait fail with EngineDeadError or are cancelled."""
+    def stop(self) -> None:
+        """`close` for callers without a loop; blocks. Requests that wait are cancelled."""
+        if self._closed:
+            return
         self._closed = True
         with suppress(Exception):
             self._call(self._shut_down()).result(timeout=60)

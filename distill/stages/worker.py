@@ -221,8 +221,8 @@ class ShardWorker:
         prefix = (*self._engine.prompt(problem.question, rollout=True), *chain.token_ids[:end])
         seed = derived_seed(self._recipe.seed, chain.id, request.step, request.rule)
         completion = await self._engine.sample(prefix, request.n, seed)
-        shown = "".join(chain.steps[: request.step + 1])
-        texts = [shown + sample.text for sample in completion.samples]
+        begun = chain.token_ids[:end]  # decoded whole: a token may hold the end of one step and more
+        texts = [self._engine.decode((*begun, *sample.token_ids)) for sample in completion.samples]
         verdicts = await self._judge([problem] * len(texts), texts)
         whole = request.step == len(chain.steps) - 1
         outcomes = tuple(
