@@ -7,6 +7,8 @@ it independent of the caller's loop, which in tests and notebooks comes and goes
 import asyncio
 import itertools
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -37,6 +39,8 @@ def engine_arguments(settings: GeneratorSettings) -> dict[str, Any]:
         "disable_log_stats": True,
         "seed": int.from_bytes(os.urandom(4), "big") >> 1,
     }
+    if settings.gpus > 1:
+        ours["distributed_executor_backend"] = "mp"  # within the actor; not other actors, which Ray would add
     if settings.quantise == "nf4":
         ours["quantization"] = "bitsandbytes"
     if settings.lora:
@@ -79,6 +83,7 @@ class VllmEngine:
             raise missing("vllm", "vllm") from error
         self._settings, self._numbers = settings, itertools.count()
         self._llm: Any = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._closed = False
         self.restarts = 0
         self._loop = asyncio.new_event_loop()
@@ -156,6 +161,7 @@ class VllmEngine:
             if self.restarts > MAX_RESTARTS:
                 raise GeneratorError(f"vLLM's engine died {self.restarts} times; its own log says why.")
             self._llm = start_engine(self._settings)
+            self._guard = guard([p.pid for p in self._llm.engine_core.resources.engine_manager.processes])
             return self._llm
 
     def unfinished(self) -> int:
@@ -181,6 +187,9 @@ class VllmEngine:
         llm, self._llm = self._llm, None
         if llm is not None:
             llm.shutdown()
+        if self._guard is not None:
+            self._guard.kill()  # its work is done
+            self._guard.wait()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -197,6 +206,23 @@ async def _together(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+_GUARD = """import os, sys
+sys.stdin.read()
+for pid in sys.argv[1:]:
+    try:
+        os.kill(int(pid), 9)
+    except OSError:
+        pass
+"""
+
+
+def guard(pids: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """A process that ends `pids` when this one is gone: vLLM's core outlives a parent that is killed (as Ray
+    kills actors), and keeps its GPU memory."""
+    command = [sys.executable, "-I", "-S", "-c", _GUARD, *map(str, pids)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def start_engine(settings: GeneratorSettings) -> Any:

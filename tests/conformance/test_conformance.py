@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,9 +18,12 @@ from distill.errors import GeneratorError
 from distill.records import Usage
 from distill.steps import split_steps, step_ends
 from generators.base import Completion, Generator
+from generators.weights import resolve_model
 
 QUESTION = "Mia has 3 pens, buys 4 more, then 5 more and then 6 more. How many pens has Mia?"
 QUESTIONS = [QUESTION.replace("3 pens", f"{i} pens") for i in range(2, 14)]
+NEARLY = 0.01
+"""Logits this close are tied: engines round differently. (The straddler's have a deviation of 2.4.)"""
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
@@ -128,8 +132,9 @@ class TestPrefixFidelity:
         assert len(cuts) >= 8, "the model must say something"
         again = backend.make(model, temperature=GREEDY, max_new_tokens=30)
         rests = ask(again, [((*start, *ids[:cut]), 1, 0) for start, ids, cut in cuts])
-        for (_, ids, cut), rest in zip(cuts, rests, strict=True):
-            assert rest.samples[0].token_ids[: len(ids) - cut] == ids[cut:]
+        for (start, ids, cut), rest in zip(cuts, rests, strict=True):
+            said = rest.samples[0].token_ids[: len(ids) - cut]
+            assert said == ids[cut:] or tied(backend.models[model], (*start, *ids[:cut]), ids[cut:], said)
 
     def test_ids_are_not_spelled_anew(self, backend: Backend) -> None:
         """A prefix is its ids, not its text. The ids are arbitrary: many tokens hold the end of one line
@@ -137,19 +142,16 @@ class TestPrefixFidelity:
         the model itself, run once over the very ids, finds likeliest."""
         if not backend.real:
             pytest.skip("a script reads text: equal texts are equal prefixes")
-        model = AutoModelForCausalLM.from_pretrained(backend.models["straddler"])
         generator = backend.make("straddler", temperature=GREEDY, max_new_tokens=4)
 
         @FEW
         @given(ids=st.lists(st.integers(3, 639), min_size=4, max_size=24))
         def check(ids: list[int]) -> None:
-            said = asyncio.run(generator.sample(ids, 1, 0)).samples[0]
-            whole = [*ids, *said.token_ids]
-            with torch.inference_mode():
-                logits = model(input_ids=torch.tensor([whole])).logits[0, len(ids) - 1 :]
-            likeliest = logits.argmax(-1).tolist()
-            assert list(said.token_ids) == likeliest[: len(said.token_ids)]
-            assert len(said.token_ids) == 4 or likeliest[-1] == model.config.eos_token_id
+            said = asyncio.run(generator.sample(ids, 1, 0)).samples[0].token_ids
+            logits = reference_logits(backend.models["straddler"], (*ids, *said))[len(ids) - 1 :]
+            ended = [] if len(said) == 4 else [1]
+            for row, token in zip(logits, [*said, *ended]):
+                assert row.max() - row[token] < NEARLY
 
         check()
         asyncio.run(generator.close())
@@ -181,6 +183,26 @@ class TestPrefixFidelity:
             for prefix in prefixes(generator)[:3]
         ]
         assert [c.samples[0].text for c in together[:3]] == [c.samples[0].text for c in alone]
+
+
+@cache
+def _reference(folder: str) -> Any:
+    return AutoModelForCausalLM.from_pretrained(resolve_model(folder), dtype=torch.float32)
+
+
+@torch.inference_mode()
+def reference_logits(folder: str, ids: Sequence[int]) -> torch.Tensor:
+    """Logits `[len(ids), V]` of the model itself, run once over the very ids."""
+    return _reference(folder)(input_ids=torch.tensor([ids])).logits[0]
+
+
+def tied(folder: str, prefix: Sequence[int], one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two greedy texts part where the model finds both tokens equally likely, but for rounding."""
+    at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), None)
+    if at is None:
+        return False
+    last = reference_logits(folder, [*prefix, *one[:at]])[-1]
+    return bool(abs(last[one[at]] - last[other[at]]) < NEARLY)
 
 
 def _cuts(backend: Backend, generator: Generator, ids: Sequence[int]) -> list[int]:

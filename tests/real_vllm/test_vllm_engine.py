@@ -1,6 +1,8 @@
 """What only a real vLLM engine shows: a death and a restart, aborts, a LoRA teacher, wrong arguments."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,26 @@ def test_an_engine_that_dies_is_started_again(teacher: str) -> None:
             await generator.sample(prefix, 1, 0)
 
     asyncio.run(scenario())
+
+
+def test_a_parent_that_is_killed_leaves_no_engine(teacher: str) -> None:
+    code = f"""
+import psutil, sys, time
+from distill.config import GeneratorSettings
+from generators.load import load_generator
+if __name__ == "__main__":
+    settings = GeneratorSettings(backend="vllm", model={teacher!r}, engine_args={VLLM_ARGS!r})
+    generator = load_generator(settings)
+    print(*[p.pid for p in psutil.Process().children(recursive=True)], flush=True)
+    time.sleep(1000)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert len(children) >= 2
+    parent.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_lora_teacher(tmp_path: Path, teacher: str) -> None:
