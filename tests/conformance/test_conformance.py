@@ -22,8 +22,9 @@ from generators.weights import resolve_model
 
 QUESTION = "Mia has 3 pens, buys 4 more, then 5 more and then 6 more. How many pens has Mia?"
 QUESTIONS = [QUESTION.replace("3 pens", f"{i} pens") for i in range(2, 14)]
-NEARLY = 0.01
-"""Logits this close are tied: engines round differently. (The straddler's have a deviation of 2.4.)"""
+NEARLY = 0.1
+"""Logits this close are tied: engines round differently, vLLM's CPU kernels by up to 0.075. (The straddler's
+logits have a deviation of 2.4, so a wrong prefix is found out at once.)"""
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
