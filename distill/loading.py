@@ -187,7 +187,7 @@ def _missing_files(tree: dict[str, Any], beside: Path) -> Iterable[tuple[recipe_
 
 def _missing_models(tree: dict[str, Any]) -> Iterable[tuple[recipe_yaml.Path, str]]:
     """What is the matter with each model that the recipe names; "" for nothing."""
-    used = [path for path in _MODELS if _get(tree, (path[0], "backend")) != "scripted"]
+    used = [path for path in _MODELS if _get(tree, (path[0], "backend")) not in ("scripted", "openai")]
     return [(path, _model_trouble(_get(tree, path))) for path in used]
 
 

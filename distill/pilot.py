@@ -32,6 +32,7 @@ def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]
     seconds = chains["seconds"] + evidence["seconds"]
     tokens = chains["generated_tokens"] + evidence["generated_tokens"]
     prompts = chains["prompt_tokens"] + evidence["prompt_tokens"]
+    cached = chains["cached_tokens"] + evidence["cached_tokens"]
     decided = chains["outcomes"].get("correct", 0) + chains["outcomes"].get("incorrect", 0)
     heldout = recipe.problems.heldout * recipe.chains.heldout_per_problem
     per_chain = chains["generated_tokens"] / max(chains["out"], 1)
@@ -44,15 +45,19 @@ def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]
         "tokens_per_second": tokens / max(seconds, 1e-9),
         "full_tokens": full,
         "full_prompt_tokens": prompts / sample * recipe.problems.count,
+        "full_cached_tokens": cached / sample * recipe.problems.count,
         "full_seconds": full / max(tokens, 1) * seconds,
     }
 
 
 def money(price: PriceSettings, figures: dict[str, float]) -> float:
     """Price of the full run's teacher, in the recipe's own currency."""
+    cached = figures["full_cached_tokens"]
+    prompt, kept = price.per_million_prompt_tokens, price.per_million_cached_tokens
     return (
         figures["full_tokens"] / 1e6 * price.per_million_generated_tokens
-        + figures["full_prompt_tokens"] / 1e6 * price.per_million_prompt_tokens
+        + (figures["full_prompt_tokens"] - cached) / 1e6 * prompt
+        + cached / 1e6 * (prompt if kept is None else kept)
         + figures["full_seconds"] / 3600 * price.per_hour
     )
 

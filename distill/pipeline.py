@@ -53,8 +53,8 @@ STAGES = (
     Stage("report", evaluation.report, ("evaluation",), ()),
 )
 
-PLACEMENT = ("replicas", "gpus", "cpus", "threads", "report_to")
-FILES = ("path", "decontaminate", "model", "base")
+PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
+FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from distill.errors import GeneratorError
 from distill.records import Usage
 
 FinishReason = Literal["stop", "length", "error"]
@@ -17,11 +18,19 @@ FinishReason = Literal["stop", "length", "error"]
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One continuation. `token_ids` and `text` hold what was generated, the prefix left out and any
-    end-of-sequence token left out. `finish_reason` "length" means that the cap was hit: undecided."""
+    end-of-sequence token left out. `finish_reason` "length" means that the cap was hit: undecided.
+    `counted` is what the engine generated for it, where that is not `token_ids`: a thinking block was
+    dropped, or the ids are bytes."""
 
     token_ids: tuple[int, ...]
     text: str
     finish_reason: FinishReason
+    counted: int | None = None
+
+    @property
+    def generated_tokens(self) -> int:
+        """Tokens that this sample cost, its end token apart."""
+        return len(self.token_ids) if self.counted is None else self.counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,26 @@ class Completion:
 
 
 class Generator(Protocol):
-    """A teacher or completer that holds an engine. `name` states the model and its revision."""
+    """A teacher or completer that holds an engine. `name` states the model and its revision.
+
+    `shards_in_flight` is how many shards a worker should feed it at once: 1 where samples depend on
+    what shares their batch and shall repeat, more where only a full queue keeps the engine busy.
+    """
 
     name: str
+    shards_in_flight: int
+
+    def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
+        """Token ids before an answer to `question`, by the recipe's template. With `rollout`: before an
+        answer that is begun already, which a thinking model must continue without thinking anew.
+
+        Raises:
+            UnfaithfulPrefixError: this backend cannot continue an answer that is begun.
+        """
+        ...
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of a prompt, with whatever begins a sequence for this model."""
+        """Token ids of a text, with whatever begins a sequence for this model."""
         ...
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -56,3 +79,19 @@ class Generator(Protocol):
     async def close(self) -> None:
         """Free the engine. Safe to call twice."""
         ...
+
+
+def check_request(prefix: Sequence[int], n: int, vocabulary: int, name: str) -> None:
+    """Raises GeneratorError where no engine could give `n` continuations of `prefix`."""
+    if not prefix:
+        raise GeneratorError(
+            f"expected a prefix of at least one token, found none ({name}). "
+            "This tokenizer adds no begin token: give a prompt that is not empty."
+        )
+    if not 0 <= min(prefix) <= max(prefix) < vocabulary:
+        raise GeneratorError(
+            f"expected token ids from 0 to {vocabulary - 1} ({name}), found "
+            f"{min(prefix)} to {max(prefix)}. Was the prefix encoded by another model?"
+        )
+    if n < 0:
+        raise GeneratorError(f"expected n >= 0 samples, found {n}")

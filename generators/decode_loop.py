@@ -31,7 +31,8 @@ _FIRST_COLUMNS = 128
 class Rules:
     """How rows are sampled and when they end.
 
-    `token_codes` (uint8 `[V + 1]`) is `generators.stops.token_codes`.
+    `token_codes` (uint8 `[V + 1]`) is `generators.stops.token_codes`; `sample(prefix, ids, reason)` makes a
+    sample of what a row generated.
     """
 
     temperature: float
@@ -40,7 +41,7 @@ class Rules:
     context: int
     lanes: int
     token_codes: torch.Tensor
-    decode: Callable[[Sequence[int]], str]
+    sample: Callable[[Sequence[int], Sequence[int], FinishReason], Sample]
     ends_in_stop: Callable[[Sequence[int]], bool]
 
 
@@ -259,7 +260,7 @@ class DecodeLoop:
     def _finish(self, lane: int, ids: list[int], sampled: int, reason: FinishReason) -> None:
         row = self.lanes.rows[lane]
         assert row is not None, "a free lane has nothing to finish"
-        self.samples[row] = Sample(tuple(ids), self.rules.decode(ids), reason)
+        self.samples[row] = self.rules.sample(self.requests[row.request].prefix, ids, reason)
         self.generated[row.request] += sampled
         self.lanes.rows[lane] = None
 

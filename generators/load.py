@@ -13,6 +13,18 @@ def _transformers(settings: GeneratorSettings) -> Generator:
     return TransformersGenerator(settings)
 
 
+def _vllm(settings: GeneratorSettings) -> Generator:
+    from generators.vllm_backend import VllmGenerator
+
+    return VllmGenerator(settings)
+
+
+def _openai(settings: GeneratorSettings) -> Generator:
+    from generators.openai_backend import OpenAIGenerator
+
+    return OpenAIGenerator(settings)
+
+
 def _scripted(settings: GeneratorSettings) -> Generator:
     from generators.scripted import ScriptedGenerator
 
@@ -21,6 +33,8 @@ def _scripted(settings: GeneratorSettings) -> Generator:
 
 BACKENDS: dict[str, Callable[[GeneratorSettings], Generator]] = {
     "transformers": _transformers,
+    "vllm": _vllm,
+    "openai": _openai,
     "scripted": _scripted,
 }
 

@@ -2,16 +2,18 @@
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
 from generators.lane_attention import use_lane_attention
+from generators.prompts import load_tokenizer
 from generators.weights import resolve_model
 
 _log = logging.getLogger(__name__)
@@ -37,12 +39,12 @@ def load_model(settings: GeneratorSettings) -> Loaded:
         GeneratorError: the model cannot be found or read, or keeps a state that lanes cannot hold.
     """
     source = resolve_model(settings.model)
+    tokenizer = load_tokenizer(settings.model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, **_precision(settings))
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise GeneratorError(
-            f"expected a causal model with its tokenizer in '{settings.model}', found: {error}. "
+            f"expected a causal model in '{settings.model}', found: {error}. "
             "Give a folder with config.json, *.safetensors and tokenizer.json, or a hub name."
         ) from error
     if settings.quantise == "none":
@@ -52,7 +54,7 @@ def load_model(settings: GeneratorSettings) -> Loaded:
     return Loaded(
         model.eval(),
         tokenizer,
-        f"{_short_name(settings)}@{revision(source, model)}",
+        f"{short_name(settings)}@{revision(source, model)}",
         _end_tokens(model, tokenizer),
         getattr(model.config.get_text_config(), "max_position_embeddings", None) or _UNBOUNDED,
     )
@@ -104,7 +106,7 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> f
     return frozenset(found)
 
 
-def _short_name(settings: GeneratorSettings) -> str:
+def short_name(settings: GeneratorSettings) -> str:
     """The recipe's name for the model; of a local folder its last part, the same on every machine."""
     model = settings.model
     name = Path(model).resolve().name if Path(model).is_dir() else model
@@ -122,3 +124,9 @@ def revision(source: str, model: PreTrainedModel | None = None) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:8]
+
+
+def engine_threads(settings: GeneratorSettings) -> int:
+    """Threads of an engine on a CPU; 0 in the settings is this process's cores divided by `replicas`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.threads or max(1, cores // settings.replicas)

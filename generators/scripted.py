@@ -162,6 +162,8 @@ def parse_model(model: str) -> tuple[str, Options]:
 class ScriptedGenerator:
     """Implements `generators.base.Generator` with a script; deterministic in (prefix, n, seed)."""
 
+    shards_in_flight = 1
+
     def __init__(self, settings: GeneratorSettings, script: Script | None = None) -> None:
         """`script` replaces the one that `settings.model` names; the options of that name still hold."""
         name, self._options = parse_model(settings.model)
@@ -170,6 +172,10 @@ class ScriptedGenerator:
         self._closed = False
         self.calls = 0
         self.name = "scripted:custom" if script else f"scripted:{name}"
+
+    def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
+        """The bytes of the filled template. Scripts know neither chat nor thinking."""
+        return self.encode(self._settings.prompt.replace("{question}", question))
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The bytes of `text`."""
@@ -196,6 +202,8 @@ class ScriptedGenerator:
         return self._complete(tuple(prefix), n, seed)
 
     def _complete(self, prefix: tuple[int, ...], n: int, seed: int) -> Completion:
+        if n == 0:
+            return Completion((), Usage())
         text = self.decode(prefix)
         rngs = [random.Random(derived_seed("scripted", list(prefix), seed, i)) for i in range(n)]
         samples = tuple(self._end(self._script(text, rng)) for rng in rngs)

@@ -8,7 +8,6 @@ Not covered: models with a recurrent state (refused at load), tokenizers whose `
 space of a continuation (SentencePiece), speculative decoding, several GPUs for one model.
 """
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +17,20 @@ import torch
 from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
 from distill.records import Usage
-from generators.base import Completion
+from generators.base import Completion, check_request
 from generators.batching import Batcher
 from generators.decode_loop import DecodeLoop, Rules
 from generators.lane_cache import Storage
 from generators.lanes import Request
-from generators.model_files import Loaded, load_model
+from generators.model_files import Loaded, engine_threads, load_model
+from generators.prompts import Prompts
 from generators.stops import stop_check, token_codes
 
 
 class TransformersGenerator:
     """One model on one worker thread. Implements `generators.base.Generator`."""
+
+    shards_in_flight = 1
 
     def __init__(self, settings: GeneratorSettings) -> None:
         """Load the model; blocks until it is ready.
@@ -36,13 +38,16 @@ class TransformersGenerator:
         Raises:
             GeneratorError: the model cannot be loaded.
         """
-        self._executor = ThreadPoolExecutor(1, "generator", torch.set_num_threads, (_threads(settings),))
+        self._executor = ThreadPoolExecutor(
+            1, "generator", torch.set_num_threads, (engine_threads(settings),)
+        )
         try:
             self._loaded: Loaded | None = self._executor.submit(load_model, settings).result()
         except BaseException:
             self._executor.shutdown(wait=False)
             raise
         self.name = self._loaded.name
+        self._prompts = Prompts(self._loaded.tokenizer, settings)
         self._vocabulary = int(self._loaded.model.config.get_text_config().vocab_size)
         self._rules = self._make_rules(self._loaded, settings)
         self._storage = Storage()
@@ -57,7 +62,7 @@ class TransformersGenerator:
             context=loaded.context,
             lanes=settings.batch_size,
             token_codes=codes.to(loaded.model.device),
-            decode=self.decode,
+            sample=self._prompts.sample,
             ends_in_stop=stop_check(settings.stop, self.decode),
         )
 
@@ -66,16 +71,17 @@ class TransformersGenerator:
             raise GeneratorError("expected an open engine, found a closed one. Load it again.")
         return self._loaded
 
+    def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
+        """Token ids before an answer; see `generators.base.Generator.prompt`."""
+        return self._prompts.prompt(question, rollout)
+
     def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a prompt, with the tokens by which the tokenizer begins a sequence (BOS or none)."""
-        return tuple(self._open().tokenizer.encode(text, verbose=False))
+        """Ids of a text, with the tokens by which the tokenizer begins a sequence (BOS or none)."""
+        return self._prompts.encode(text)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens spelled out; invalid UTF-8 becomes U+FFFD."""
-        text = self._open().tokenizer.decode(
-            list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return str(text)
+        return self._prompts.decode(token_ids)
 
     async def sample(self, prefix: Sequence[int], n: int, seed: int) -> Completion:
         """`n` independent continuations of `prefix`; see `generators.base.Generator.sample`.
@@ -87,23 +93,9 @@ class TransformersGenerator:
         Raises:
             GeneratorError: the prefix is empty or holds an id out of the vocabulary, or the engine failed.
         """
+        check_request(prefix, n, self._vocabulary, self.name)
         request = Request(tuple(prefix), n, seed)
-        self._check(request)
         return await self._batcher.ask(request) if n else Completion((), Usage())
-
-    def _check(self, request: Request) -> None:
-        if not request.prefix:
-            raise GeneratorError(
-                f"expected a prefix of at least one token, found none ({self.name}). "
-                "This tokenizer adds no begin token: give a prompt that is not empty."
-            )
-        if not 0 <= min(request.prefix) <= max(request.prefix) < self._vocabulary:
-            raise GeneratorError(
-                f"expected token ids from 0 to {self._vocabulary - 1} ({self.name}), found "
-                f"{min(request.prefix)} to {max(request.prefix)}. Was the prefix encoded by another model?"
-            )
-        if request.n < 0:
-            raise GeneratorError(f"expected n >= 0 samples, found {request.n}")
 
     def _run(self, requests: Sequence[Request], cancelled: deque[int]) -> list[Completion]:
         try:
@@ -119,9 +111,3 @@ class TransformersGenerator:
         self._storage.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _threads(settings: GeneratorSettings) -> int:
-    """Torch threads of the engine; 0 in the settings is this process's cores divided by `replicas`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return settings.threads or max(1, cores // settings.replicas)

@@ -106,13 +106,10 @@ class ShardWorker:
         return stats
 
     async def _sample_chains(self, problem: Problem, n: int, progress: "_Progress") -> Completion:
-        prompt = self._prompt(problem)
+        prompt = self._engine.prompt(problem.question)
         completion = await self._engine.sample(prompt, n, derived_seed(self._recipe.seed, problem.id))
         progress.add(1, completion.usage.generated_tokens)
         return completion
-
-    def _prompt(self, problem: Problem) -> tuple[int, ...]:
-        return self._engine.encode(self._settings.prompt.replace("{question}", problem.question))
 
     def _draft_chain(self, problem: Problem, completion: Completion, i: int) -> Chain:
         sample = completion.samples[i]
@@ -129,7 +126,7 @@ class ShardWorker:
             finish_reason=sample.finish_reason,
             seed=derived_seed(self._recipe.seed, problem.id),
             generator=self._engine.name,
-            generated_tokens=len(sample.token_ids),
+            generated_tokens=sample.generated_tokens,
         )
 
     def _given_chain(self, problem: Problem, steps: tuple[str, ...], i: int) -> Chain:
@@ -221,18 +218,18 @@ class ShardWorker:
     ) -> tuple[RolloutResult, list[Event], Usage]:
         """Continue after a step `request.n` times, and judge each final answer."""
         end = chain.step_ends[request.step] if request.step >= 0 else 0
-        prefix = (*self._prompt(problem), *chain.token_ids[:end])
+        prefix = (*self._engine.prompt(problem.question, rollout=True), *chain.token_ids[:end])
         seed = derived_seed(self._recipe.seed, chain.id, request.step, request.rule)
         completion = await self._engine.sample(prefix, request.n, seed)
-        shown = "".join(chain.steps[: request.step + 1])
-        texts = [shown + sample.text for sample in completion.samples]
+        begun = chain.token_ids[:end]  # decoded whole: a token may hold the end of one step and more
+        texts = [self._engine.decode((*begun, *sample.token_ids)) for sample in completion.samples]
         verdicts = await self._judge([problem] * len(texts), texts)
         whole = request.step == len(chain.steps) - 1
         outcomes = tuple(
             _rollout_outcome(sample, verdict, whole)
             for sample, verdict in zip(completion.samples, verdicts, strict=True)
         )
-        tokens = [len(sample.token_ids) for sample in completion.samples]
+        tokens = [sample.generated_tokens for sample in completion.samples]
         result = RolloutResult(request.step, outcomes, sum(tokens))
         found = rollout_events(chain, request, outcomes, tokens, seed, self._engine.name)
         return result, found, completion.usage

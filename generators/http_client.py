@@ -1,0 +1,204 @@
+"""JSON over HTTP with what a long job needs: a limit on requests in flight, retries, keys kept secret.
+
+Tried again: connections that fail or drop, time-outs, answers that are no JSON, and the statuses of a
+server that is busy or broken. The wait doubles from one try to the next, with jitter; when the server
+names a time (`Retry-After`), every request of this client waits for it.
+"""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from distill.config import ServerSettings
+from distill.errors import GeneratorError, missing
+
+TRIES = 8
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 60.0
+BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+NOT_ALLOWED = frozenset({401, 403})
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's last word: the status, the JSON object of a success, or the text of a refusal."""
+
+    status: int
+    data: dict[str, Any]
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server did what it was asked."""
+        return self.status < 300
+
+
+class _TryAgainError(Exception):
+    """One try failed in a way that may pass; `seconds` is the wait that the server named."""
+
+    def __init__(self, reason: str, seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+@dataclass
+class _Open:
+    """What belongs to one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    session: Any
+    room: asyncio.Semaphore
+
+
+class HttpClient:
+    """Talks to one server. Its connections open at first use, in the loop that uses them."""
+
+    def __init__(self, server: ServerSettings, concurrency: int) -> None:
+        """At most `concurrency` requests are in flight.
+
+        Raises:
+            MissingDependencyError: aiohttp is not installed.
+            GeneratorError: the variable that shall hold the key is not set.
+        """
+        try:
+            import aiohttp
+        except ImportError as error:
+            raise missing("aiohttp") from error
+        self._aiohttp, self._server, self._concurrency = aiohttp, server, concurrency
+        self._key = _read_key(server.key_env)
+        self._open: _Open | None = None
+        self._not_before = 0.0
+        self._closed = False
+        self.retries = 0
+
+    async def get(self, path: str) -> Reply:
+        """The reply to GET `path` (as `/models`)."""
+        return await self._ask("GET", path, None)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """The reply to POST `path` with JSON.
+
+        Raises:
+            GeneratorError: no success within `TRIES` tries, a key that the server does not accept, or a
+                client that is closed.
+        """
+        return await self._ask("POST", path, body)
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
+        if self._closed:
+            raise GeneratorError("expected an open engine, found a closed one. Load it again.")
+        here = await self._here()
+        async with here.room:
+            for tries in range(1, TRIES + 1):
+                await self._wait_for_the_server()
+                try:
+                    return await self._try(here.session, method, path, body)
+                except _TryAgainError as error:
+                    if tries == TRIES:
+                        raise GeneratorError(self._gave_up(method, path, error)) from None
+                    self.retries += 1
+                    await self._back_off(tries, error.seconds)
+        raise AssertionError("unreachable")
+
+    async def _try(self, session: Any, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
+        url = self._server.url.rstrip("/") + path
+        try:
+            async with session.request(method, url, json=body, allow_redirects=False) as response:
+                status, headers = response.status, response.headers
+                text = (await response.read()).decode(errors="replace")
+        except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = self._hide(f"{type(error).__name__}: {error}")
+            raise _TryAgainError(reason) from None  # the cause holds the request, and its headers the key
+        if status in NOT_ALLOWED:
+            raise GeneratorError(self._not_allowed(status, text))
+        if status in BUSY:
+            wait = _retry_after(headers.get("Retry-After", ""))
+            raise _TryAgainError(f"status {status}: {self._hide(text)}", wait)
+        return self._reply(status, text)
+
+    def _reply(self, status: int, text: str) -> Reply:
+        if status >= 300:
+            return Reply(status, {}, self._hide(text))
+        with suppress(ValueError):
+            data = json.loads(text)
+            if isinstance(data, dict):
+                return Reply(status, data, "")
+        raise _TryAgainError(f"an answer that is no JSON object: {self._hide(text)!r}")
+
+    async def _wait_for_the_server(self) -> None:
+        """Until the time that the server named to any request of this client."""
+        while (wait := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+
+    async def _back_off(self, tries: int, named: float | None) -> None:
+        """Sleep before the next try. Jitter keeps requests that failed together from coming back together."""
+        if named is not None:
+            self._not_before = max(self._not_before, time.monotonic() + named)
+        longest = min(FIRST_WAIT_SECONDS * 2 ** (tries - 1), LONGEST_WAIT_SECONDS)
+        await asyncio.sleep(random.uniform(longest / 2, longest) if named is None else random.uniform(0, 0.1))
+
+    def _gave_up(self, method: str, path: str, error: Exception) -> str:
+        return (
+            f"expected an answer of {self._server.url} to {method} {path}, found after {TRIES} tries: "
+            f"{error}. "
+            "See that the server runs and that server.url is right; lower batch_size if it is overloaded."
+        )
+
+    def _not_allowed(self, status: int, text: str) -> str:
+        key = self._server.key_env
+        advice = f"See the key in the environment variable {key}" if key else "Name its variable in key_env"
+        return f"{self._server.url} refuses the key (status {status}): {self._hide(text)}. {advice}."
+
+    def _hide(self, text: str) -> str:
+        """The beginning of `text`, without the key, should the server or a library repeat it."""
+        return (text.replace(self._key, "[key]") if self._key else text).strip()[:_SHOWN]
+
+    async def _here(self) -> _Open:
+        """The session of the running loop; one of a loop that has ended is dropped."""
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open.loop is not loop:
+            headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            session = self._aiohttp.ClientSession(
+                headers=headers,
+                timeout=self._aiohttp.ClientTimeout(total=self._server.timeout_seconds, sock_connect=30),
+                connector=self._aiohttp.TCPConnector(limit=self._concurrency),
+            )
+            self._open = _Open(loop, session, asyncio.Semaphore(self._concurrency))
+        return self._open
+
+    async def close(self) -> None:
+        """Close the connections; requests in flight fail. Safe to call twice."""
+        self._closed = True
+        if self._open is not None and self._open.loop is asyncio.get_running_loop():
+            await self._open.session.close()
+        self._open = None
+
+
+def _read_key(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise GeneratorError(
+            f"expected a key in the environment variable {variable} (server.key_env), found none. Set it, on "
+            "every machine that runs an engine; never write a key into a recipe."
+        )
+    return key
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds of a `Retry-After` header: a number, or an HTTP date (RFC 9110, 10.2.3)."""
+    with suppress(ValueError):
+        return max(float(value), 0.0)
+    with suppress(ValueError, TypeError):
+        return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
+    return None
