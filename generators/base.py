@@ -36,6 +36,9 @@ class Generator(Protocol):
     """A teacher or completer that holds an engine. `name` states the model and its revision."""
 
     name: str
+    shards_in_flight: int
+    """How many shards a worker gives to the engine at a time. 1 where samples depend on what shares their
+    batch (a batch then follows from its shard alone), more where the engine fills its batch from a queue."""
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a prompt, with whatever begins a sequence for this model."""
