@@ -2,7 +2,7 @@
 
 import errno
 
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from distill.cluster.tries import Fault, FaultKind
 from distill.errors import CheckerError, DistillError, GeneratorError, UnfaithfulPrefixError
@@ -14,7 +14,8 @@ LONGEST_REASON = 4000
 def death(unit: str, error: RayError) -> Fault:
     """The fault behind Ray's word that a worker is gone."""
     text = str(error)
-    return Fault(unit, _kind(text), _shortened(_advice_left_out(text)))
+    kind = FaultKind.UNREACHABLE if isinstance(error, ActorUnavailableError) else _kind(text)
+    return Fault(unit, kind, _shortened(_advice_left_out(text)))
 
 
 def raised(unit: str, error: RayTaskError) -> Fault:

@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, State
 from distill.cluster.faults import death, ends_the_run, raised
-from distill.cluster.tries import Fault, FaultKind, Tries, UnitT
+from distill.cluster.tries import BLAMELESS, Fault, FaultKind, Tries, UnitT
 from distill.errors import ClusterError
 
 POLL_SECONDS = 0.5
@@ -85,7 +85,7 @@ class Replicas:
             ClusterError: one engine after another fails to start.
         """
         self.drop(replica)
-        self._failed_starts += fault.kind != FaultKind.NODE_DIED
+        self._failed_starts += fault.kind not in BLAMELESS
         if self._failed_starts > self._retries:
             raise ClusterError(
                 f"expected an engine to start, found {self._failed_starts} in a row that did not. The last "

@@ -25,8 +25,13 @@ class FaultKind(StrEnum):
     WORKER_DIED = "worker died"
     OUT_OF_MEMORY = "out of memory"
     NODE_DIED = "node died"
+    UNREACHABLE = "worker out of reach"
     STALLED = "stalled"
     ERROR = "error"
+
+
+BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE)
+"""What says nothing against the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Tries(Generic[UnitT]):
 
     def _put_back(self, unit: UnitT, fault: Fault) -> None:
         """A lost node says nothing against the unit: it goes first again, beside others."""
-        if fault.kind == FaultKind.NODE_DIED and unit.key not in self._suspected:
+        if fault.kind in BLAMELESS and unit.key not in self._suspected:
             self._fresh.appendleft(unit)
             return
         self._suspected.add(unit.key)
