@@ -103,10 +103,9 @@ class Tries(Generic[UnitT]):
         self._in_flight -= 1
         self._failures[unit.key] += 1
         self._failed_pieces += unit.key in self._pieces
-        if not self._any_success:
-            self._stop_if_nothing_works(unit, fault, error)
         if self._failures[unit.key] <= self._retries:
             self._put_back(unit, fault)
+            self._stop_if_nothing_works(fault, error)
             return False
         if pieces := self._split(unit):
             self._pieces.update(piece.key for piece in pieces)
@@ -114,6 +113,7 @@ class Tries(Generic[UnitT]):
             self._suspects.extend(pieces)
             return False
         self._set_aside += 1
+        self._stop_if_nothing_works(fault, error)
         self._stop_if_too_many(fault)
         return True
 
@@ -129,9 +129,8 @@ class Tries(Generic[UnitT]):
         self._suspected.add(unit.key)
         self._suspects.append(unit)
 
-    def _stop_if_nothing_works(self, unit: UnitT, fault: Fault, error: BaseException | None) -> None:
-        exhausted = self._failures[unit.key] > self._retries and unit.key in self._pieces
-        if not exhausted and self._failed_pieces < ALWAYS_ALLOWED:
+    def _stop_if_nothing_works(self, fault: Fault, error: BaseException | None) -> None:
+        if self._any_success or (self.unfinished and self._failed_pieces < ALWAYS_ALLOWED):
             return
         if isinstance(error, DistillError):
             raise error

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import psutil
 from ray.cluster_utils import Cluster
 
 STORE = 80 * 2**20
+TRIES = 5
 
 
 class Nodes:
@@ -25,8 +26,11 @@ class Nodes:
         self.address = self._cluster.address
 
     def add(self) -> Any:
-        """One more node of one CPU."""
-        return self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        """One more node of one CPU; a busy machine misses Ray's own deadline at times."""
+        for _ in range(TRIES):
+            with suppress(Exception):
+                return self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        raise TimeoutError(f"no node came up in {TRIES} tries")
 
     def lose(self, node: Any) -> None:
         """Kill every process of a node at once."""
@@ -67,10 +71,8 @@ def workers(title: str = "ray::ShardWorker") -> list[psutil.Process]:
 
 def kill(process: psutil.Process, how: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may have ended by itself."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(process.pid, how)
-    except ProcessLookupError:
-        pass
 
 
 def shard_files(folder: Path, *stages: str) -> dict[str, bytes]:
