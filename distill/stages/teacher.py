@@ -53,7 +53,8 @@ def _spread(
         if index not in finished
     ]
     ended = ShardOutcomes(run.folder, inputs[0], list(finished.values()))
-    total = sum(run.folder.rows(inputs[-1], index) for index in range(count))
+    made_from = run.folder.manifest(inputs[-1])
+    total = made_from.rows if made_from else 0
     with run.view.stage(stage, total, ended.units) as shown:
         if tasks:
             run.cluster.run_shards(
@@ -64,16 +65,16 @@ def _spread(
                 engine.replicas,
                 engine_resources(engine),
                 ended,
-                _may_set_aside(run, inputs[0], count),
+                _may_set_aside(run, inputs[0]),
                 on_progress=lambda state: shown.from_board(state, ended.units, ended.tokens),
             )
     kept = {"shards_before": len(finished)} if finished and tasks else {}
     return add_stats(ended.stats) | {"shards": count} | kept
 
 
-def _may_set_aside(run: Run, problems: str, shards: int) -> int:
-    rows = sum(run.folder.rows(problems, index) for index in range(shards))
-    return set_aside_limit(rows, run.recipe.cluster.set_aside_fraction)
+def _may_set_aside(run: Run, problems: str) -> int:
+    there = run.folder.manifest(problems)
+    return set_aside_limit(there.rows if there else 0, run.recipe.cluster.set_aside_fraction)
 
 
 def add_stats(stats: list[dict[str, Any]]) -> dict[str, Any]:
