@@ -216,7 +216,7 @@ class ScriptedGenerator:
         if options.hang and options.hang in text:
             await asyncio.Event().wait()
         if options.memory and options.memory in text:
-            bytearray(8 << 30)
+            self._hoard = [b"x" * (1 << 28) for _ in range(32)]
         if options.raises and options.raises in text:
             raise ValueError(f"the script raises at a prefix that holds {options.raises!r}")
 

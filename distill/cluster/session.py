@@ -65,13 +65,15 @@ class Cluster:
         resources: Resources,
         outcomes: Outcomes[UnitT],
         may_set_aside: int,
+        proven: bool,
         on_progress: OnProgress,
     ) -> None:
         """Run `method(shard, reporter)` of at most `replicas` workers over `shards`, each to its end once.
 
         A worker has a method `prepare(key, reporter, folder)` that loads its engine and answers how many
         shards it takes at a time. Workers stay alive between calls with the same arguments, so that an
-        engine is loaded once. Those that have no room yet join when there is some.
+        engine is loaded once. Those that have no room yet join when there is some. `proven`: an earlier
+        command finished shards of this stage, so that the engine is known to work.
 
         Raises:
             DistillError: a worker raised what would meet every shard, or engines do not start, or more than
@@ -81,7 +83,7 @@ class Cluster:
         engines = self._workers_for(worker, worker_args, resources)
         ray.get(self._board.clear.remote())
         settings = self._settings
-        tries = Tries(shards, settings.retries, outcomes.split, may_set_aside)
+        tries = Tries(shards, settings.retries, outcomes.split, may_set_aside, proven)
         ShardRun(
             engines,
             replicas,

@@ -57,11 +57,16 @@ class Tries(Generic[UnitT]):
     """The units that wait, and how often each has failed.
 
     `split` gives the pieces of a unit, nothing where it is one problem already. `limit` is how many pieces
-    may be set aside.
+    may be set aside. `proven` says that others of its kind have come through before.
     """
 
     def __init__(
-        self, units: Sequence[UnitT], retries: int, split: Callable[[UnitT], Sequence[UnitT]], limit: int
+        self,
+        units: Sequence[UnitT],
+        retries: int,
+        split: Callable[[UnitT], Sequence[UnitT]],
+        limit: int,
+        proven: bool = False,
     ) -> None:
         self._fresh, self._suspects = deque(units), deque[UnitT]()
         self._retries, self._split, self._limit = retries, split, limit
@@ -69,7 +74,7 @@ class Tries(Generic[UnitT]):
         self._pieces: set[str] = set()
         self._suspected: set[str] = set()
         self._in_flight = self._set_aside = self._failed_pieces = 0
-        self._any_success = False
+        self._any_success = proven
 
     @property
     def unfinished(self) -> int:

@@ -66,6 +66,7 @@ def _spread(
                 engine_resources(engine),
                 ended,
                 _may_set_aside(run, inputs[0]),
+                proven=bool(finished),
                 on_progress=lambda state: shown.from_board(state, ended.units, ended.tokens),
             )
     kept = {"shards_before": len(finished)} if finished and tasks else {}

@@ -18,19 +18,24 @@ class Nodes:
     """A head without CPUs, so that all work is on nodes that may be lost, and workers of one CPU each."""
 
     def __init__(self, workers: int, **head: Any) -> None:
-        self._cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False, **head},
-        )
+        self._cluster = Cluster()
+        self._add(num_cpus=0, include_dashboard=False, **head)
         self.nodes = [self.add() for _ in range(workers)]
         self.address = self._cluster.address
 
     def add(self) -> Any:
-        """One more node of one CPU; a busy machine misses Ray's own deadline at times."""
-        for _ in range(TRIES):
-            with suppress(Exception):
-                return self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
-        raise TimeoutError(f"no node came up in {TRIES} tries")
+        """One more node of one CPU."""
+        return self._add(num_cpus=1)
+
+    def _add(self, **settings: Any) -> Any:
+        """A busy machine misses Ray's own deadline at times."""
+        for last in (*[False] * (TRIES - 1), True):
+            try:
+                return self._cluster.add_node(object_store_memory=STORE, **settings)
+            except Exception:  # Ray raises a bare one
+                if last:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def lose(self, node: Any) -> None:
         """Kill every process of a node at once."""
