@@ -20,6 +20,8 @@ from distill.cluster.tries import BLAMELESS, Fault, FaultKind, Tries, UnitT
 from distill.errors import ClusterError
 
 POLL_SECONDS = 0.5
+ERRORS = 2
+"""Errors in a row after which a worker is replaced."""
 OnProgress = Callable[[dict[str, State]], None]
 
 
@@ -47,6 +49,8 @@ class Replica:
     room: int = 1
     running: dict[Any, Any] = field(default_factory=dict)
     alone: bool = False
+    errors: int = 0
+    """Errors that it raised since it last came to an end of anything."""
 
     def references(self) -> list[Any]:
         """Everything that may become ready."""
@@ -64,11 +68,11 @@ class Replicas:
     def __init__(self, make: Callable[[], Any], board: Any, retries: int, in_folder: str) -> None:
         self._make, self._board, self._retries, self._cwd = make, board, retries, in_folder
         self.alive: list[Replica] = []
-        self._made = self._failed_starts = 0
+        self._made = self._failed_starts = self._given_up = 0
 
     def staff(self, count: int) -> None:
-        """Have `count` replicas, started or waiting for room."""
-        while len(self.alive) < count:
+        """Have `count` replicas, started or waiting for room, less those that were given up."""
+        while len(self.alive) < max(1, count - self._given_up):
             self._made += 1
             key, engine = f"engine-{self._made}", self._make()
             start = engine.prepare.remote(key, BoardReporter(self._board), self._cwd)
@@ -79,18 +83,25 @@ class Replicas:
         replica.starting, replica.room, self._failed_starts = None, max(1, room), 0
 
     def failed_to_start(self, replica: Replica, fault: Fault) -> None:
-        """Give `replica` up; another takes its place.
+        """End `replica`; another takes its place. Where one after another fails, there will be one less.
 
         Raises:
-            ClusterError: one engine after another fails to start.
+            ClusterError: the same, and no other engine is up.
         """
         self.drop(replica)
         self._failed_starts += fault.kind not in BLAMELESS
-        if self._failed_starts > self._retries:
+        if self._failed_starts > self._retries and self.any_up:
+            self._given_up, self._failed_starts = self._given_up + 1, 0
+        elif self._failed_starts > self._retries:
             raise ClusterError(
                 f"expected an engine to start, found {self._failed_starts} in a row that did not. The last "
                 f"one ({fault.kind}): {fault.reason.rstrip('.')}. See that model, memory and GPUs fit."
             )
+
+    @property
+    def any_up(self) -> bool:
+        """Whether an engine has come up and is alive."""
+        return any(replica.starting is None for replica in self.alive)
 
     def drop(self, replica: Replica) -> None:
         """End a replica."""
@@ -169,7 +180,9 @@ class ShardRun(Generic[UnitT]):
         try:
             self._replicas.started(replica, ray.get(reference))
         except RayTaskError as error:
-            raise error.cause from None
+            if ends_the_run(error.cause) or not self._replicas.any_up:
+                raise error.cause from None
+            self._lose_start(replica, raised(replica.key, error))
         except RayError as error:
             self._lose_start(replica, death(replica.key, error))
 
@@ -184,11 +197,13 @@ class ShardRun(Generic[UnitT]):
             if ends_the_run(error.cause):
                 raise error.cause from error
             unit = self._withdraw(replica, reference)
+            self._doubt(replica)
             self._fail(unit, raised(unit.key, error), error.cause)
         except RayError as error:
             self._lose(replica, partial(death, error=error))
         else:
             unit = self._withdraw(replica, reference)
+            replica.errors = 0
             self._tries.done(unit)
             self._outcomes.done(unit, result)
 
@@ -198,22 +213,34 @@ class ShardRun(Generic[UnitT]):
         self._heard.pop(unit.key, None)
         return unit
 
-    def _lose(self, replica: Replica, fault_of: Callable[[str], Fault]) -> None:
-        """A replica is gone: all that it worked on has failed once more, and another takes its place."""
+    def _doubt(self, replica: Replica) -> None:
+        """A replica raised an error. After a second one in a row it may be the engine, so another takes its
+        place, before it fails whatever it is given."""
+        replica.errors += 1
+        if replica.errors >= ERRORS:
+            for unit in self._withdraw_all(replica):
+                self._tries.returned(unit)
+
+    def _withdraw_all(self, replica: Replica) -> list[UnitT]:
         lost = [self._withdraw(replica, reference) for reference in list(replica.running)]
         self._replicas.drop(replica)
-        for unit in lost:
-            self._fail(unit, fault_of(unit.key))
+        return lost
 
-    def _fail(self, unit: UnitT, fault: Fault, error: BaseException | None = None) -> None:
+    def _lose(self, replica: Replica, fault_of: Callable[[str], Fault]) -> None:
+        """A replica is gone: all that it worked on has failed once more, and another takes its place."""
+        lost = self._withdraw_all(replica)
+        for unit in lost:
+            self._fail(unit, fault_of(unit.key), sure=len(lost) == 1)
+
+    def _fail(self, unit: UnitT, fault: Fault, error: BaseException | None = None, sure: bool = True) -> None:
         self._on_fault(fault)
-        if self._tries.failed(unit, fault, error):
+        if self._tries.failed(unit, fault, error, sure):
             self._outcomes.set_aside(unit, fault, self._tries.failures(unit))
 
     def _look(self) -> None:
         """Read the board: what to show, and who has been silent for too long."""
         self._looked = time.monotonic()
-        keys = [unit.key for replica in self._replicas.alive for unit in replica.running.values()]
+        keys = {unit.key for replica in self._replicas.alive for unit in replica.running.values()}
         starting = [replica.key for replica in self._replicas.alive if replica.starting is not None]
         found = ray.get(self._board.read.remote([*keys, *starting]))
         for key, (_, news) in found.items():

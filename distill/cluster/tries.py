@@ -99,13 +99,24 @@ class Tries(Generic[UnitT]):
         self._any_success = True
         self._suspected.discard(unit.key)
 
-    def failed(self, unit: UnitT, fault: Fault, error: BaseException | None = None) -> bool:
+    def returned(self, unit: UnitT) -> None:
+        """`unit` was taken from its worker for no fault of its own."""
+        self._in_flight -= 1
+        (self._suspects if self.is_suspect(unit) else self._fresh).appendleft(unit)
+
+    def failed(
+        self, unit: UnitT, fault: Fault, error: BaseException | None = None, sure: bool = True
+    ) -> bool:
         """Whether `unit` is set aside by this failure; otherwise it waits to be tried again, or its pieces.
+        Not `sure`: others were on the worker that died, so that this one becomes a suspect and no more.
 
         Raises:
             DistillError: so much fails that it is not the problems: `error` itself if it is one of ours.
         """
         self._in_flight -= 1
+        if not sure and fault.kind not in BLAMELESS:
+            self._put_back(unit, fault)
+            return False
         self._failures[unit.key] += 1
         self._failed_pieces += unit.key in self._pieces
         if self._failures[unit.key] <= self._retries:

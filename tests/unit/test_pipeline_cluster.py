@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -103,6 +104,9 @@ class Shard:
         return f"{'shard' if self.whole else 'problem'} {self.problems}"
 
 
+DEATH = partial(Fault, kind=FaultKind.WORKER_DIED, reason="killed")
+
+
 def split(shard: Shard) -> list[Shard]:
     return [Shard((problem,), False) for problem in shard.problems] if shard.whole else []
 
@@ -129,7 +133,7 @@ def work_off(
             if not dies:
                 tries.done(shard)
                 through.update(shard.problems)
-            elif tries.failed(shard, Fault(shard.key, FaultKind.WORKER_DIED, "killed")):
+            elif tries.failed(shard, DEATH(shard.key), sure=len(held) == 1):
                 given_up += shard.problems
     return through, given_up
 
@@ -151,7 +155,7 @@ def test_only_what_kills_is_set_aside(poison: set[int], retries: int, room: int)
     assert sorted(given_up) == sorted(poison)
     assert through == Counter({*range(16)} - poison), "each other problem comes through once"
     bad_shards = len({problem // 4 for problem in poison})
-    assert deaths <= (bad_shards + len(poison)) * (retries + 1)
+    assert deaths <= (bad_shards + len(poison)) * (retries + 1) + bad_shards
 
 
 def test_shards_that_die_beside_a_guilty_one_are_tried_again_and_not_split() -> None:
@@ -163,6 +167,15 @@ def test_shards_that_die_beside_a_guilty_one_are_tried_again_and_not_split() -> 
 
     work_off(Tries(shards(4, 4), 2, watched, limit=8), lambda shard: 5 in shard.problems, room=4)
     assert {piece.problems[0] // 4 for piece in pieces} == {1}
+
+
+def test_what_was_on_a_worker_that_is_replaced_comes_first_again() -> None:
+    tries = Tries(shards(2, 4), 3, split, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    tries.returned(first)
+    assert tries.take(idle=False) == first
+    assert tries.failures(first) == 0
 
 
 def test_a_lost_node_says_nothing_against_its_shards() -> None:
