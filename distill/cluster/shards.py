@@ -171,7 +171,7 @@ class ShardRun(Generic[UnitT]):
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         for reference in ready:
             replica = owners[reference]
-            if reference is replica.starting:
+            if reference == replica.starting:  # Ray Client answers with equal references, not the same
                 self._take_start(replica, reference)
             elif reference in replica.running:
                 self._take_result(replica, reference)
