@@ -33,8 +33,8 @@ from distill.progress import ProgressView
 GPUS, TOKENS, ROLLOUT = 100, 3000, 300
 BUDGET = GPUS * TOKENS / ROLLOUT
 CHAINS, SAMPLES = 2, 8
-PER_PROBLEM = 59.0
-"""Rollouts that the recipe below asks for a problem, measured; sets how many problems are drawn."""
+PER_PROBLEM = CHAINS * SAMPLES * 4.0
+"""Rollouts that the recipe below asks for a problem, whose chains have four steps."""
 ROWS = 11
 MIB = 2**20
 
@@ -123,7 +123,7 @@ def recipe(place: Path, rollouts: int, workers: int, shard_size: int) -> Recipe:
                 "replicas": workers,
             },
             "chains": {"per_problem": CHAINS},
-            "labelling": {"method": "math_shepherd", "rollouts": SAMPLES},
+            "labelling": {"method": "math_shepherd", "rollouts": SAMPLES, "count_outcome": False},
         }
     )
 

@@ -1,6 +1,7 @@
 """What Ray's errors mean to us: which are a death, of what, and which end the run at once."""
 
 import errno
+import re
 
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
@@ -21,7 +22,7 @@ def death(unit: str, error: RayError) -> Fault:
 def raised(unit: str, error: RayTaskError) -> Fault:
     """The fault behind an exception in a worker, with its traceback; our own errors need none."""
     cause = error.cause
-    text = f"{type(cause).__name__}: {cause}" if isinstance(cause, DistillError) else str(error)
+    text = f"{type(cause).__name__}: {cause}" if isinstance(cause, DistillError) else _plain(str(error))
     return Fault(unit, FaultKind.ERROR, _shortened(text))
 
 
@@ -49,6 +50,11 @@ def _advice_left_out(text: str) -> str:
     for advice in ("There are some potential root causes", "Some common causes include"):
         text = text.split(advice)[0]
     return " ".join(text.split())
+
+
+def _plain(text: str) -> str:
+    """Without the colours that Ray puts into a traceback."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _shortened(text: str) -> str:
