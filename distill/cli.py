@@ -79,17 +79,32 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
+SET_ASIDE_EXIT = 3
+
+
 @app.command(epilog="Example: distill run quickstart seed=1")
-def run(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
-    """Run a recipe from problems to a 4-bit verifier and a report. The same command resumes."""
+def run(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    cluster: Annotated[
+        str, typer.Option(help="Where Ray runs: local, auto (the cluster of this node) or ray://HOST:PORT.")
+    ] = "",
+) -> None:
+    """Run a recipe from problems to a 4-bit verifier and a report. The same command resumes.
+
+    Exit code 0: complete. 3: complete, but for problems that failed again and again and were set aside; the
+    report names them. 2: an error, told in one message. 130: stopped by Ctrl-C.
+    """
     from distill.loading import load_recipe
     from distill.pipeline import execute
     from distill.progress import ProgressView
     from distill.stages.summary import print_summary
 
     view = ProgressView()
-    folder = execute(load_recipe(recipe, overrides or []), view)
-    print_summary(folder.path, Console())
+    where = [f"cluster.address={cluster}"] if cluster else []
+    folder = execute(load_recipe(recipe, [*(overrides or []), *where]), view)
+    if print_summary(folder.path, Console()):
+        raise typer.Exit(SET_ASIDE_EXIT)
 
 
 @app.command(epilog="Example: distill plan quickstart labelling.rollouts=16")

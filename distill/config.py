@@ -271,7 +271,14 @@ class ClusterSettings(Settings):
     object_store_gib: Annotated[float, Field(gt=0)] = 0.25
     """Object store of a local Ray (shards travel by file, not through it)."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """Times a shard is tried again after its worker died."""
+    """Times that work is tried again after its worker or node died, hung or raised. A shard that fails more
+    often is worked on problem by problem; a problem that fails as often again is set aside."""
+    stall_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """A worker is ended when for this long nothing is heard of it: no request finished, no token sampled.
+    The default is far above what a slow engine needs for one request."""
+    set_aside_fraction: Fraction = 0.05
+    """Share of a stage's problems that may be set aside (at least 8); where more fail, the run ends with
+    an error, because then it is not the problems."""
 
 
 class Recipe(Settings):

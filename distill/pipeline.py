@@ -104,8 +104,8 @@ def run_stage(run: Run, stage: Stage) -> None:
         run.finished_before.add(stage.name)
         run.view.line(f"{stage.name}: finished already")
         return
-    started = time.monotonic()
-    stats = stage.run(run)
+    started, run.stage = time.monotonic(), stage.name
+    stats = stage.run(run) | run.faults(stage.name)
     measured = {"seconds": time.monotonic() - started, "peak_rss_gib": run.memory.peak_gib}
     run.folder.commit_stage(stage.name, fingerprint, stats | measured)
 

@@ -87,11 +87,12 @@ class StageProgress:
             self._last_line = time.monotonic()
             self._view.line(f"{self._name}: {done:,.0f}/{self.total:,.0f} {text}{self._left()}")
 
-    def from_board(self, state: Mapping[str, State]) -> None:
-        """Add up what workers reported, on top of what was there before."""
-        done = self._before + sum(entry[0] for entry in state.values())
+    def from_board(self, state: Mapping[str, State], done: float | None = None, tokens: int = 0) -> None:
+        """Add up what workers report of shards in flight, on top of what finished ones made (None: those
+        that were there before)."""
+        done = (self._before if done is None else done) + sum(entry[0] for entry in state.values())
         notes = [entry[3] for entry in state.values() if entry[3]]
-        self.update(done, sum(entry[2] for entry in state.values()), notes[-1] if notes else "")
+        self.update(done, tokens + sum(entry[2] for entry in state.values()), notes[-1] if notes else "")
 
     def finish(self) -> None:
         """Close the bar with the seconds it took."""

@@ -42,14 +42,12 @@ class Completion:
 
 
 class Generator(Protocol):
-    """A teacher or completer that holds an engine. `name` states the model and its revision.
-
-    `shards_in_flight` is how many shards a worker should feed it at once: 1 where samples depend on
-    what shares their batch and shall repeat, more where only a full queue keeps the engine busy.
-    """
+    """A teacher or completer that holds an engine. `name` states the model and its revision."""
 
     name: str
     shards_in_flight: int
+    """How many shards a worker gives to the engine at a time. 1 where samples depend on what shares their
+    batch (a batch then follows from its shard alone), more where the engine fills its batch from a queue."""
 
     def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
         """Token ids before an answer to `question`, by the recipe's template. With `rollout`: before an

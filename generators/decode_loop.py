@@ -66,6 +66,7 @@ class DecodeLoop:
         self.samples: dict[Row, Sample] = {}
         self.generated = [0] * len(requests)
         self.cache: LaneCache | None = None
+        self.steps = 0
         rows = sum(len(group.rows) for group in self.pending)
         columns = len(self.pending[0].prefix) + _FIRST_COLUMNS if self.pending else 0
         self.lanes = Lanes.empty(min(rules.lanes, rows), columns, model.device)
@@ -174,6 +175,7 @@ class DecodeLoop:
 
     def _step(self) -> None:
         """Run the newest token of every lane through the model and sample the next."""
+        self.steps += 1
         cache, lanes = self._with_room(), self.lanes
         low, clock = cache.window.low, cache.window.clock
         columns = torch.arange(low, clock + 1, device=lanes.start.device)

@@ -8,10 +8,13 @@ character. `settings.model` names the script and its options:
     scripted:world?slip=0.1&seed=0       solves the exact world's problems of a recipe with that seed
     scripted:solver?fail_at=3,7          calls 3 and 7 (from 1) raise GeneratorError
     scripted:empty?delay=0.01            every call first waits 0.01 s
+    scripted:solver?exit=17              a prefix that holds "17" ends the process; `hang=`, `raise=` and
+                                         `memory=` (8 GiB at once) are as bad in other ways
     scripted:empty|whitespace|long|invalid-utf8|error|hang
 """
 
 import asyncio
+import os
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +45,10 @@ class Options:
     seed: int = 0
     fail_at: frozenset[int] = frozenset()
     delay: float = 0.0
+    exit: str = ""
+    hang: str = ""
+    raises: str = ""
+    memory: str = ""
 
 
 def solver(slip: float = 0.0) -> Script:
@@ -148,12 +155,15 @@ def parse_model(model: str) -> tuple[str, Options]:
         "seed": int,
         "delay": float,
         "fail_at": lambda value: frozenset(int(call) for call in value.split(",")),
+        **dict.fromkeys(("exit", "hang", "memory", "raise"), str),
     }
     try:
-        values = {key: readers[key](value) for key, value in parse_qsl(query, keep_blank_values=True)}
+        given = parse_qsl(query, keep_blank_values=True)
+        values = {"raises" if key == "raise" else key: readers[key](value) for key, value in given}
     except (KeyError, ValueError) as error:
         raise GeneratorError(
-            "expected options slip=P, delay=SECONDS, seed=N or fail_at=CALL,CALL, "
+            "expected options slip=P, delay=SECONDS, seed=N, fail_at=CALL,CALL, or exit, hang, memory or "
+            "raise=WORD, "
             f"found '{query}' in '{model}'"
         ) from error
     return name, Options(**values)  # type: ignore[arg-type]
@@ -199,7 +209,20 @@ class ScriptedGenerator:
         if self._hangs:
             await asyncio.Event().wait()
         await asyncio.sleep(self._options.delay)
+        await self._misbehave(self.decode(prefix))
         return self._complete(tuple(prefix), n, seed)
+
+    async def _misbehave(self, text: str) -> None:
+        """Do what the options say of a prefix that holds their words."""
+        options = self._options
+        if options.exit and options.exit in text:
+            os._exit(17)
+        if options.hang and options.hang in text:
+            await asyncio.Event().wait()
+        if options.memory and options.memory in text:
+            self._hoard = [b"x" * (1 << 28) for _ in range(32)]
+        if options.raises and options.raises in text:
+            raise ValueError(f"the script raises at a prefix that holds {options.raises!r}")
 
     def _complete(self, prefix: tuple[int, ...], n: int, seed: int) -> Completion:
         if n == 0:

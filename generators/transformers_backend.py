@@ -51,6 +51,7 @@ class TransformersGenerator:
         self._vocabulary = int(self._loaded.model.config.get_text_config().vocab_size)
         self._rules = self._make_rules(self._loaded, settings)
         self._storage = Storage()
+        self._loop: DecodeLoop | None = None
         self._batcher: Batcher[Request, Completion] = Batcher(self._run, self._executor)
 
     def _make_rules(self, loaded: Loaded, settings: GeneratorSettings) -> Rules:
@@ -99,10 +100,19 @@ class TransformersGenerator:
 
     def _run(self, requests: Sequence[Request], cancelled: deque[int]) -> list[Completion]:
         try:
-            return DecodeLoop(self._open().model, self._rules, self._storage, requests, cancelled).run()
+            self._loop = DecodeLoop(self._open().model, self._rules, self._storage, requests, cancelled)
+            return self._loop.run()
         except BaseException:
             self._storage.clear()
             raise
+        finally:
+            self._loop = None
+
+    @property
+    def beats(self) -> int:
+        """Changes with every token step of the job that runs: a slow engine is told from one that hangs."""
+        loop = self._loop
+        return loop.steps if loop is not None else 0
 
     async def close(self) -> None:
         """Drop what is running and free the model. Safe to call twice."""

@@ -90,6 +90,8 @@ def lead(summary: Mapping[str, Any]) -> list[str]:
     verifier = _verifier_f1(summary)
     hybrid = figure(look(evaluation, "scorers", "hybrid", "f1") or look(summary, "hybrid", "f1"))
     sentences = []
+    if left_out := len(summary.get("set_aside") or []):
+        sentences.append(f"Complete with {left_out:,} problems set aside; the stages below say why.")
     if verifier:
         held_out = _held_out(evaluation)
         sentence = (

@@ -1,5 +1,6 @@
 """The part of the page that says how the run went: stages, tokens, labels, training, losses, chains."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +130,9 @@ def losses(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     for row in summary.get("stages") or []:
         name = label(row.get("name", "?"))
         if retries := number(row.get("retries")):
-            found.append((f"{name}: shards tried again", count(retries)))
+            found.append((f"{name}: work tried again", f"{count(retries)}{_kinds(row)}"))
+        if before := number(row.get("shards_before")):
+            found.append((f"{name}: shards kept from a command that was cut short", count(before)))
         for outcome, amount in (row.get("outcomes") or {}).items():
             if str(outcome).lower() in _LOST and (lost := number(amount)):
                 found.append((f"{name}: {label(outcome).lower()}", count(lost)))
@@ -146,6 +149,39 @@ def losses(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         if lost := number(look(figures, "n_unscored_steps")):
             found.append((f"Held-out steps without a score: {label(name)}", count(lost)))
     return found
+
+
+def _kinds(row: Mapping[str, Any]) -> str:
+    """Why work was tried again: " (2 worker died, 1 stalled)"."""
+    kinds = Counter(str(fault.get("kind", "?")) for fault in row.get("faults") or [])
+    return f" ({', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())})" if kinds else ""
+
+
+def faults(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(stage, unit, kind, reason) of all that was tried again, as far as the summary lists it."""
+    return [
+        (
+            label(row.get("name", "?")),
+            str(fault.get("unit")),
+            str(fault.get("kind")),
+            str(fault.get("reason")),
+        )
+        for row in summary.get("stages") or []
+        for fault in row.get("faults") or []
+    ]
+
+
+def set_aside(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(stage, problem, how it failed, reason or traceback) of every problem that was given up."""
+    return [
+        (
+            label(entry.get("stage", "?")),
+            f"{entry.get('problem', '')}: {str(entry.get('question', ''))[:200]}",
+            f"{entry.get('kind', '?')} in {entry.get('tries', '?')} tries",
+            str(entry.get("reason", "")),
+        )
+        for entry in summary.get("set_aside") or []
+    ]
 
 
 def token_bar(summary: Mapping[str, Any]) -> Markup:

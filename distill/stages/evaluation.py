@@ -80,6 +80,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "teacher_tokens": sum(use.values()),
         "teacher_token_use": use,
         "stages": [_stage_row(name, entry) for name, entry in stats.items()],
+        "set_aside": [problem for entry in stats.values() for problem in entry.get("set_aside", [])],
         "pass_rate": outcomes.get("correct", 0) / max(stats["chains"]["out"], 1),
         "label_first_error_accuracy": accuracy.get("first_error_accuracy"),
         "labels": accuracy
@@ -123,9 +124,8 @@ def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        key: stats[key] for key in ("seconds", "in", "out", "outcomes", "shards", "retries") if key in stats
-    }
+    shown = ("seconds", "in", "out", "outcomes", "shards", "shards_before", "retries", "faults")
+    row: dict[str, Any] = {key: stats[key] for key in shown if key in stats}
     tokens = {"tokens": stats["generated_tokens"]} if "generated_tokens" in stats else {}
     return {"name": name, **row, **tokens}
 

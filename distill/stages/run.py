@@ -1,17 +1,24 @@
 """What every stage is given: the recipe, the run folder, the cluster and a way to show progress."""
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from distill.artifacts import RunFolder
-from distill.cluster import Cluster, Resources
+from distill.artifacts import RunFolder, write_bytes
+from distill.cluster import Cluster, Fault, Resources
 from distill.config import GeneratorSettings, Recipe
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 
 Record = TypeVar("Record")
+
+FAULTS = "faults.json"
+"""What was tried again, by stage and fingerprint: written at every fault, so that a killed driver does not
+take it along. Absent where nothing failed."""
+FAULTS_KEPT = 200
+"""Faults of a stage that are told in full; beyond it they are only counted."""
 
 
 @dataclass
@@ -26,6 +33,7 @@ class Run:
     memory: MemoryWatch
     started: float = field(default_factory=time.monotonic)
     finished_before: set[str] = field(default_factory=set)
+    stage: str = ""
     _cluster: Cluster | None = None
 
     @property
@@ -33,7 +41,7 @@ class Run:
         """Ray, started on first use."""
         if self._cluster is None:
             self.view.line("starting Ray ...")
-            self._cluster = Cluster(self.recipe.cluster)
+            self._cluster = Cluster(self.recipe.cluster, self.note_fault)
             self._cluster.__enter__()  # last, so that it is closed even if Ctrl-C cuts this short
         return self._cluster
 
@@ -47,6 +55,31 @@ class Run:
         if self._cluster is not None:
             self._cluster.__exit__(None, None, None)
             self._cluster = None
+
+    def note_fault(self, fault: Fault) -> None:
+        """Keep a fault of the stage that runs, on disk too."""
+        every = self._read_faults()
+        mine = every.setdefault(self._fault_key(self.stage), {"count": 0, "faults": []})
+        mine["count"] += 1
+        if mine["count"] <= FAULTS_KEPT:
+            mine["faults"].append({**asdict(fault), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        write_bytes(self.folder.path / FAULTS, json.dumps(every, indent=1, ensure_ascii=False).encode())
+        self.view.line(f"{fault.unit}: {fault.kind}")
+
+    def faults(self, stage: str) -> dict[str, Any]:
+        """`retries`, how often work of a stage was tried again by this command and those before it, and
+        `faults`, why; nothing to tell where that is never."""
+        mine = self._read_faults().get(self._fault_key(stage))
+        return {"retries": mine["count"], "faults": mine["faults"]} if mine else {"retries": 0}
+
+    def _fault_key(self, stage: str) -> str:
+        return f"{stage} {self.fingerprints[stage]}"
+
+    def _read_faults(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.folder.path / FAULTS).read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # nothing failed yet
+            return {}
 
     def read(self, stage: str, record: type[Record]) -> list[Record]:
         """All records of a finished stage, in shard order."""
@@ -70,6 +103,6 @@ class Run:
                 self.folder.commit_shard(stage, index, part, {"out": len(part)}, fingerprint)
 
 
-def engine_resources(settings: GeneratorSettings, recipe: Recipe) -> Resources:
+def engine_resources(settings: GeneratorSettings) -> Resources:
     """What one replica of an engine reserves."""
-    return Resources(settings.cpus, settings.gpus, recipe.cluster.retries)
+    return Resources(settings.cpus, settings.gpus)

@@ -9,17 +9,34 @@ from rich.table import Table
 from distill.storage import Place
 
 SCORERS = ("step_logprob", "checker", "checker_logprob", "verifier_full", "verifier_4bit", "hybrid")
+SHOWN_SET_ASIDE = 5
 
 
-def print_summary(folder: Place, console: Console) -> None:
-    """Headline figures, one table of scorers, and where to look next."""
+def print_summary(folder: Place, console: Console) -> int:
+    """Headline figures, one table of scorers, and where to look next; how many problems were set aside."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     console.print(_scorers(summary))
     for what, figure in _headlines(summary):
         console.print(f"{what:<46}{figure}", highlight=False)
+    for line in set_aside_lines(summary):
+        console.print(line, highlight=False, markup=False)
     console.print(f"\nreport    {folder / 'report.html'}", highlight=False)
     console.print(f"dataset   {folder / 'dataset' / 'hub'}", highlight=False)
     console.print(f"verifier  {folder / 'export' / 'verifier'}", highlight=False)
+    return len(summary.get("set_aside", []))
+
+
+def set_aside_lines(summary: dict[str, Any]) -> list[str]:
+    """What a run that is complete but for some problems says of them; nothing of any other."""
+    found = summary.get("set_aside", [])
+    if not found:
+        return []
+    shown = [
+        f"  {entry['stage']}: {entry['problem']}: {entry['kind']} in {entry['tries']} tries"
+        for entry in found[:SHOWN_SET_ASIDE]
+    ]
+    more = [f"  and {len(found) - len(shown):,} more"] if len(found) > len(shown) else []
+    return ["", f"complete with {len(found):,} set aside (the report says why):", *shown, *more]
 
 
 def _scorers(summary: dict[str, Any]) -> Table:

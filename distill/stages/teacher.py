@@ -3,8 +3,10 @@
 from collections import Counter
 from typing import Any
 
+from distill.cluster import set_aside_limit
 from distill.config import GeneratorSettings
 from distill.stages.run import Run, engine_resources
+from distill.stages.shards import ShardOutcomes
 from distill.stages.worker import ShardTask, ShardWorker
 
 
@@ -50,31 +52,38 @@ def _spread(
         for index in range(count)
         if index not in finished
     ]
-    stats: list[dict[str, Any]] = list(finished.values())
+    ended = ShardOutcomes(run.folder, inputs[0], list(finished.values()))
     made_from = run.folder.manifest(inputs[-1])
     total = made_from.rows if made_from else 0
-    base = float(sum(entry["in"] for entry in stats))
-    retries = 0
-    with run.view.stage(stage, total, base) as shown:
+    with run.view.stage(stage, total, ended.units) as shown:
         if tasks:
-            retries = run.cluster.run_shards(
+            run.cluster.run_shards(
                 ShardWorker,
                 (run.recipe, engine, str(run.folder.path)),
                 method,
                 tasks,
                 engine.replicas,
-                engine_resources(engine, run.recipe),
-                on_done=stats.append,
-                on_progress=shown.from_board,
+                engine_resources(engine),
+                ended,
+                _may_set_aside(run, inputs[0]),
+                proven=bool(finished),
+                on_progress=lambda state: shown.from_board(state, ended.units, ended.tokens),
             )
-    return add_stats(stats) | {"shards": count, "retries": retries}
+    kept = {"shards_before": len(finished)} if finished and tasks else {}
+    return add_stats(ended.stats) | {"shards": count} | kept
+
+
+def _may_set_aside(run: Run, problems: str) -> int:
+    there = run.folder.manifest(problems)
+    return set_aside_limit(there.rows if there else 0, run.recipe.cluster.set_aside_fraction)
 
 
 def add_stats(stats: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals over shards (zeros without any); outcomes are added up key by key."""
+    """Totals over shards (zeros without any): outcomes key by key, and a list of what was set aside."""
     total: Counter[str] = Counter(dict.fromkeys(("in", "out", "generated_tokens", "prompt_tokens"), 0))
     outcomes: Counter[str] = Counter()
     for entry in stats:
         outcomes.update(entry.get("outcomes", {}))
         total.update({k: v for k, v in entry.items() if isinstance(v, int | float)})
-    return {**total, "outcomes": dict(outcomes)}
+    set_aside = [problem for entry in stats for problem in entry.get("set_aside", [])]
+    return {**total, "outcomes": dict(outcomes)} | ({"set_aside": set_aside} if set_aside else {})

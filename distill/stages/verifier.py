@@ -162,7 +162,7 @@ def _provenance(run: Run, training: list[LabelledChain]) -> dict[str, Any]:
 
 
 def _resources(recipe: Recipe) -> Resources:
-    return Resources(1.0, recipe.verifier.gpus, recipe.cluster.retries)
+    return Resources(1.0, recipe.verifier.gpus)
 
 
 def _show(shown: Any, board: dict[str, tuple[float, float, int, str]]) -> None:

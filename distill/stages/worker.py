@@ -6,8 +6,10 @@ and only its statistics are returned.
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +31,9 @@ from distill.records import (
     derived_seed,
 )
 from distill.stages.given_chains import GivenChain, encode_steps, read_given
+from distill.stages.pulse import CountingEngine, Progress, shown_progress
 from distill.steps import split_steps, step_ends
-from generators.base import Completion, Generator, Sample
+from generators.base import Completion, Sample
 from generators.load import load_generator
 from generators.sources import normalised
 from generators.truth import states_answer
@@ -38,13 +41,23 @@ from generators.truth import states_answer
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """Which shard to work on, where its input lies, and under which fingerprint to write it."""
+    """Which shard to work on, where its input lies, and under which fingerprint to write it.
+
+    `only` is the place of one problem in the shard (0-based) when the shard is tried problem by problem:
+    its records are then returned, not written; -1 is the whole shard.
+    """
 
     stage: str
     index: int
     inputs: tuple[str, ...]
     fingerprint: str
     per_problem: int = 0
+    only: int = -1
+
+    @property
+    def key(self) -> str:
+        """Names the task in progress and faults."""
+        return f"{self.stage}-{self.index}" + (f" problem {self.only}" if self.only >= 0 else "")
 
 
 class ShardWorker:
@@ -56,18 +69,26 @@ class ShardWorker:
         self._pool = checkers.Pool(workers=1, deadline_seconds=recipe.labelling.checker_deadline_seconds)
 
     @cached_property
-    def _engine(self) -> Generator:
+    def _engine(self) -> CountingEngine:
         """Loaded at first use, not in the constructor: Ray keeps only the text of what that raises, and a
         wrong model name shall end in its own message."""
-        return load_generator(self._settings)
+        return CountingEngine(load_generator(self._settings))
+
+    async def prepare(self, key: str, report: Reporter, folder: str) -> int:
+        """Load the engine; how many shards it takes at a time. Relative paths are relative to `folder`, the
+        driver's, where this machine has it."""
+        with suppress(OSError):
+            os.chdir(folder)
+        report(key, 0, 1)
+        return self._engine.shards_in_flight
 
     async def write_chains(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Sample `task.per_problem` chains for each problem of the shard, check and write them."""
-        problems = read_records(task.inputs[0], Problem)
-        progress = _Progress(report, f"{task.stage}-{task.index}", len(problems))
-        completions = await asyncio.gather(
-            *(self._sample_chains(problem, task.per_problem, progress) for problem in problems)
-        )
+        problems = _problems(task)
+        async with shown_progress(report, task.key, len(problems), self._engine) as progress:
+            completions = await asyncio.gather(
+                *(self._sample_chains(problem, task.per_problem, progress) for problem in problems)
+            )
         drafts = [
             self._draft_chain(problem, completion, i)
             for problem, completion in zip(problems, completions, strict=True)
@@ -77,8 +98,8 @@ class ShardWorker:
 
     async def read_chains(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Take the shard's chains from the user's file (`chains.path`), check and write them."""
-        problems = read_records(task.inputs[0], Problem)
-        progress = _Progress(report, f"{task.stage}-{task.index}", len(problems))
+        problems = _problems(task)
+        progress = Progress(report, task.key, len(problems))
         drafts: list[Chain] = []
         for problem in problems:
             rows = self._given[normalised(problem.question)]
@@ -92,20 +113,19 @@ class ShardWorker:
 
     async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Run the labelling policy of every chain of the shard in lock step; write the events."""
-        problems = {p.id: p for p in read_records(task.inputs[0], Problem)}
-        chains = [self._in_own_tokens(c) for c in read_records(task.inputs[1], Chain) if c.steps]
-        progress = _Progress(report, f"{task.stage}-{task.index}", len(chains))
+        problems = {p.id: p for p in _problems(task)}
+        found = [c for c in read_records(task.inputs[1], Chain) if c.problem_id in problems]
+        chains = [self._in_own_tokens(c) for c in found if c.steps]
         checks = await self._check_steps(problems, chains)
         events: list[Event] = [outcome_event(chain) for chain in chains]
         for chain, verdicts in zip(chains, checks, strict=True):
             events += check_events(chain, verdicts)
-        rollouts, usage = await self._run_policies(problems, chains, checks, progress)
-        events += rollouts
-        stats = _evidence_stats(len(chains), events, usage)
-        self._folder.commit_shard(task.stage, task.index, events, stats, task.fingerprint)
-        return stats
+        async with shown_progress(report, task.key, len(chains), self._engine) as progress:
+            rollouts, usage = await self._run_policies(problems, chains, checks, progress)
+        events = _chain_by_chain(events + rollouts)
+        return self._finish(task, events, _evidence_stats(len(chains), events, usage))
 
-    async def _sample_chains(self, problem: Problem, n: int, progress: "_Progress") -> Completion:
+    async def _sample_chains(self, problem: Problem, n: int, progress: Progress) -> Completion:
         prompt = self._engine.prompt(problem.question)
         completion = await self._engine.sample(prompt, n, derived_seed(self._recipe.seed, problem.id))
         progress.add(1, completion.usage.generated_tokens)
@@ -156,8 +176,13 @@ class ShardWorker:
         texts = ["".join(chain.steps) for chain in drafts]
         verdicts = await self._judge([by_id[chain.problem_id] for chain in drafts], texts)
         chains = [_with_outcome(chain, verdict) for chain, verdict in zip(drafts, verdicts, strict=True)]
-        stats = _chain_stats(len(problems), chains, usage)
-        self._folder.commit_shard(task.stage, task.index, chains, stats, task.fingerprint)
+        return self._finish(task, chains, _chain_stats(len(problems), chains, usage))
+
+    def _finish(self, task: ShardTask, records: Sequence[Any], stats: dict[str, Any]) -> dict[str, Any]:
+        """Write a whole shard; hand the records of a single problem to whoever puts them together."""
+        if task.only >= 0:
+            return stats | {"records": records}
+        self._folder.commit_shard(task.stage, task.index, records, stats, task.fingerprint)
         return stats
 
     async def _judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[checkers.Verdict]:
@@ -182,7 +207,7 @@ class ShardWorker:
         problems: dict[str, Problem],
         chains: Sequence[Chain],
         checks: Sequence[list[checkers.Verdict]],
-        progress: "_Progress",
+        progress: Progress,
     ) -> tuple[list[Event], Usage]:
         """All policies in lock step: one round is every policy's pending requests at once."""
         live: list[tuple[Chain, Policy, list[RolloutRequest]]] = []
@@ -235,23 +260,19 @@ class ShardWorker:
         return result, found, completion.usage
 
 
-@dataclass
-class _Progress:
-    """Running totals of one shard, sent at every change."""
+def _problems(task: ShardTask) -> list[Problem]:
+    """The problems of a task: all of its shard, or the one that is tried alone."""
+    problems = read_records(task.inputs[0], Problem)
+    return problems if task.only < 0 else [problems[task.only]]
 
-    report: Reporter
-    key: str
-    total: int
-    done: int = 0
-    tokens: int = 0
 
-    def __post_init__(self) -> None:
-        self.add(0, 0)  # at once, so that a worker that dies early is known to have begun
-
-    def add(self, done: int, tokens: int) -> None:
-        self.done += done
-        self.tokens += tokens
-        self.report(self.key, self.done, self.total, self.tokens)
+def _chain_by_chain(events: Sequence[Event]) -> list[Event]:
+    """Events in the order of their chains, those of a chain as they came: the same for a shard at once and
+    for its problems one by one."""
+    place: dict[str, int] = {}
+    for event in events:
+        place.setdefault(event.chain_id, len(place))
+    return sorted(events, key=lambda event: place[event.chain_id])
 
 
 def _advance(policy: Policy, results: list[RolloutResult]) -> list[RolloutRequest]:

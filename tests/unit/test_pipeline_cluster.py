@@ -1,14 +1,21 @@
 """What the cluster does where Ray has no answer of its own. Ray is not started here."""
 
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 import ray
 
-from distill import cluster
-from distill.cluster import Cluster, Resources
+from distill.cluster import Cluster, Fault, FaultKind, Resources
+from distill.cluster.board import Board
+from distill.cluster.connect import connect
+from distill.cluster.tries import ALWAYS_ALLOWED, Tries, set_aside_limit
 from distill.config import ClusterSettings
-from distill.errors import ClusterError
+from distill.errors import ClusterError, GeneratorError
+from distill.stages.shards import merged
 
 LATE = Exception("The current node timed out during startup.")
 
@@ -41,9 +48,9 @@ def test_a_late_start_is_tried_once_more(
     monkeypatch.setattr(ray, "init", starts)
     if told:
         with pytest.raises(ClusterError, match=told):
-            cluster._start({"address": address})
+            connect(ClusterSettings(address=address))
     else:
-        cluster._start({"address": address})
+        connect(ClusterSettings(address=address))
     assert starts.calls == calls
 
 
@@ -51,7 +58,7 @@ def test_ctrl_c_is_no_late_start(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(KeyboardInterrupt())
     monkeypatch.setattr(ray, "init", starts)
     with pytest.raises(KeyboardInterrupt):
-        cluster._start({"address": "local"})
+        connect(ClusterSettings())
     assert starts.calls == 1
 
 
@@ -76,10 +83,149 @@ def test_a_machine_without_room_is_told_at_once(
     return None
 
 
-def test_work_taken_up_by_another_process_is_a_retry() -> None:
-    board = cluster._Board()
-    for key, worker in (("a", "1"), ("a", "1"), ("b", "1"), ("b", "2"), ("c", "2"), ("b", "3")):
-        board.put(key, worker, (0, 1, 0, ""))
-    assert board.retries() == 2
-    board.clear()
-    assert board.retries() == 0
+def test_the_board_forgets_what_is_not_asked_for() -> None:
+    board = Board()
+    for key, done in (("a", 1.0), ("b", 1.0), ("a", 2.0)):
+        board.put(key, (done, 3.0, 0, ""))
+    assert board.read() == {"a": ((2.0, 3.0, 0, ""), 2), "b": ((1.0, 3.0, 0, ""), 1)}
+    assert set(board.read(["b", "c"])) == {"b"}
+    assert set(board.read()) == {"b"}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of problems, or one problem of it."""
+
+    problems: tuple[int, ...]
+    whole: bool = True
+
+    @property
+    def key(self) -> str:
+        return f"{'shard' if self.whole else 'problem'} {self.problems}"
+
+
+DEATH = partial(Fault, kind=FaultKind.WORKER_DIED, reason="killed")
+
+
+def split(shard: Shard) -> list[Shard]:
+    return [Shard((problem,), False) for problem in shard.problems] if shard.whole else []
+
+
+def shards(count: int, size: int) -> list[Shard]:
+    return [Shard(tuple(range(i * size, (i + 1) * size))) for i in range(count)]
+
+
+def work_off(
+    tries: Tries[Shard], guilty: Callable[[Shard], bool], room: int = 1
+) -> tuple[Counter[int], list[int]]:
+    """One worker that takes `room` shards at a time and dies with all of them where one is guilty: how often
+    each problem came through, and what was set aside."""
+    through: Counter[int] = Counter()
+    given_up: list[int] = []
+    while tries.unfinished:
+        held: list[Shard] = []
+        while len(held) < room and not any(map(tries.is_suspect, held)):
+            if (shard := tries.take(idle=not held)) is None:
+                break
+            held.append(shard)
+        dies = any(map(guilty, held))
+        for shard in held:
+            if not dies:
+                tries.done(shard)
+                through.update(shard.problems)
+            elif tries.failed(shard, DEATH(shard.key), sure=len(held) == 1):
+                given_up += shard.problems
+    return through, given_up
+
+
+@pytest.mark.parametrize("room", [1, 4])
+@pytest.mark.parametrize("retries", [0, 1, 3])
+@pytest.mark.parametrize("poison", [{5}, {0, 1, 2}, {3, 8, 15}])
+def test_only_what_kills_is_set_aside(poison: set[int], retries: int, room: int) -> None:
+    deaths = 0
+
+    def guilty(shard: Shard) -> bool:
+        nonlocal deaths
+        dies = bool(poison & {*shard.problems})
+        deaths += dies
+        return dies
+
+    tries = Tries(shards(4, 4), retries, split, limit=8)
+    through, given_up = work_off(tries, guilty, room)
+    assert sorted(given_up) == sorted(poison)
+    assert through == Counter({*range(16)} - poison), "each other problem comes through once"
+    bad_shards = len({problem // 4 for problem in poison})
+    assert deaths <= (bad_shards + len(poison)) * (retries + 1) + bad_shards
+
+
+def test_shards_that_die_beside_a_guilty_one_are_tried_again_and_not_split() -> None:
+    pieces: list[Shard] = []
+
+    def watched(shard: Shard) -> list[Shard]:
+        pieces.extend(found := split(shard))
+        return found
+
+    work_off(Tries(shards(4, 4), 2, watched, limit=8), lambda shard: 5 in shard.problems, room=4)
+    assert {piece.problems[0] // 4 for piece in pieces} == {1}
+
+
+def test_what_was_on_a_worker_that_is_replaced_comes_first_again() -> None:
+    tries = Tries(shards(2, 4), 3, split, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    tries.returned(first)
+    assert tries.take(idle=False) == first
+    assert tries.failures(first) == 0
+
+
+def test_a_lost_node_says_nothing_against_its_shards() -> None:
+    tries = Tries(shards(2, 4), 3, split, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    assert not tries.failed(first, Fault(first.key, FaultKind.NODE_DIED, "preempted"))
+    assert tries.take(idle=False) == first
+    assert not tries.is_suspect(first)
+
+
+@pytest.mark.parametrize("size", [1, 64])
+@pytest.mark.parametrize(
+    ("error", "told"), [(GeneratorError("no GPU"), "no GPU"), (None, "every one failed")]
+)
+def test_where_nothing_comes_through_it_is_not_the_problems(
+    size: int, error: GeneratorError | None, told: str
+) -> None:
+    tries, failures = Tries(shards(1, size), 3, split, limit=8), 0
+    with pytest.raises(GeneratorError if error else ClusterError, match=told):  # noqa: PT012
+        while (shard := tries.take(idle=True)) is not None:
+            failures += 1
+            tries.failed(shard, Fault(shard.key, FaultKind.ERROR, "boom"), error)
+    assert failures <= 4 + ALWAYS_ALLOWED
+
+
+def test_too_much_poison_ends_the_run() -> None:
+    assert [set_aside_limit(n, 0.05) for n in (10, 160, 1000)] == [8, 8, 50]
+    tries = Tries(shards(8, 4), 0, split, limit=8)
+    with pytest.raises(ClusterError, match="set_aside_fraction"):
+        work_off(tries, lambda shard: any(problem % 4 and problem > 3 for problem in shard.problems))
+
+
+def test_the_statistics_of_single_problems_add_up_to_those_of_their_shard() -> None:
+    pieces = [
+        {"in": 1, "out": 2, "outcomes": {"correct": 2}, "generated_tokens": 5, "records": [1, 2]},
+        {"set_aside": [{"problem": "x"}]},
+        {
+            "in": 1,
+            "out": 1,
+            "outcomes": {"incorrect": 1, "correct": 1},
+            "generated_tokens": 6,
+            "records": [3],
+        },
+    ]
+    assert merged(pieces) == {
+        "in": 2,
+        "out": 3,
+        "outcomes": {"correct": 3, "incorrect": 1},
+        "generated_tokens": 11,
+        "set_aside": [{"problem": "x"}],
+    }
+    assert merged(pieces[1:2])["in"] == 0

@@ -284,7 +284,7 @@ def test_headline_figures_can_be_read(page, summary):
     shown = (
         "66.8 %|95.3 %|93.9 to 96.6|1.24 M|1,243,881|7.2 min|3.41 GiB|28.0 %|5.12 MB|968,000|1,204|22.4 s|"
         "undecided 7 1%|4,831|0.412|1.31|Example CPU|15.62 GiB|2.13.0|ab12cd|Merged, then quantised|81.2|"
-        "0.00123|989|Chains: shards tried again 2|wrong operand"
+        "0.00123|989|Chains: work tried again 2|wrong operand"
     )
     assert [figure for figure in shown.split("|") if figure not in page.words] == []
     for figures in summary["evaluation"]["scorers"].values():
