@@ -112,8 +112,8 @@ def to_processbench(item: LabelledChain) -> Row:
 def from_processbench(row: Mapping[str, Any]) -> LabelledChain:
     """The labelled chain of a ProcessBench row; steps at and after the first error are bad.
 
-    Sets made in its style may lack `id`, `generator` and `final_answer_correct` (or have null there), call the problem
-    `question`, and name a `source`.
+    Sets made in its style may lack `id`, `generator` and `final_answer_correct` (or have null there),
+    call the problem `question`, and name a `source`.
 
     Raises:
         DataError: a column is missing or of another type, or `label` lies beyond the steps.

@@ -51,7 +51,7 @@ def data_files(folder: Path, split: str) -> list[Path]:
         DataError: it holds none.
     """
     places = [folder / "data", folder]
-    found = [sorted(file for file in place.glob("*") if _is_data(file)) for place in places]
+    found = [sorted(file for file in place.glob("*") if is_data(file)) for place in places]
     files = next((group for group in found if group), [])
     named = [file for file in files if file.name.split(".")[0].split("-")[0] == split]
     if not files:
@@ -62,7 +62,8 @@ def data_files(folder: Path, split: str) -> list[Path]:
     return named or files
 
 
-def _is_data(file: Path) -> bool:
+def is_data(file: Path) -> bool:
+    """Whether a file is one of rows, and not one that describes others."""
     return _suffix(file) in SUFFIXES and file.name not in DESCRIPTIONS
 
 

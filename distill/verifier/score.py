@@ -18,7 +18,7 @@ from transformers import (
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length, run_batched
 from distill.verifier.calibrate import UNCALIBRATED, Calibration
-from distill.verifier.data import ChainFormat, Encoded, encode, pad_id
+from distill.verifier.data import ChainFormat, Encoded, encode_windows, pad_id
 from distill.verifier.model import pick_device, quiet_transformers
 from distill.verifier.package import Package, read_package
 
@@ -84,19 +84,26 @@ class Verifier:
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
         """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
-        limit = context_length(self.model.config)
-        encoded = [encode(self.tokenizer, q, s, self.chain_format, limit) for q, s in questions_and_steps]
-        self._count_truncated(encoded)
+        how = self.chain_format, context_length(self.model.config)
+        parts = [encode_windows(self.tokenizer, q, s, *how) for q, s in questions_and_steps]
+        encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
-        rows = run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device)
-        return [row + [-np.inf] * item.cut_steps for row, item in zip(rows, encoded)]
+        rows = iter(run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device))
+        margins = [[-np.inf] * len(steps) for _, steps in questions_and_steps]
+        for chain, found in zip(parts, margins):
+            for window in chain:
+                row = next(rows)
+                for step, _ in window.positions:
+                    found[step] = row[step - window.begin]
+        self._count_truncated(margins)
+        return margins
 
     def _forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         logits = self.model(input_ids=input_ids, attention_mask=mask).logits.float()
         return (logits[..., 1] - logits[..., 0]).cpu()
 
-    def _count_truncated(self, encoded: Sequence[Encoded]) -> None:
-        cut = sum(item.cut_steps for item in encoded)
+    def _count_truncated(self, margins: Sequence[Sequence[float]]) -> None:
+        cut = sum(margin == -np.inf for chain in margins for margin in chain)
         if cut:
             self.truncated_steps += cut
             log.warning("%d steps lie past the verifier's context and score 0", cut)
