@@ -169,7 +169,9 @@ def _open(file: str) -> Any:
     epilog="Example: distill train --data chains.jsonl --base HuggingFaceTB/SmolLM2-135M --out verifier",
 )
 def train(
-    config: Annotated[Path | None, typer.Argument(help="YAML settings; flags and overrides go over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML settings; flags and overrides go over it.")
+    ] = None,
     overrides: OverridesArgument = None,
     data: Annotated[list[str] | None, typer.Option(help="Labelled chains: PATH or hub name; repeat.")] = None,
     base: Annotated[str | None, typer.Option(help="Base model: a folder or hub name.")] = None,
@@ -188,7 +190,9 @@ def train(
     typer.echo(train_on(read_settings(config, given), typer.echo))
 
 
-@app.command("eval", epilog="Example: distill eval verifier --benchmark processbench --data FOLDER --json out.json")
+@app.command(
+    "eval", epilog="Example: distill eval verifier --benchmark processbench --data FOLDER --json out.json"
+)
 def evaluate(
     verifier: Annotated[Path, typer.Argument(help="A verifier folder.")],
     benchmark: Annotated[
@@ -196,7 +200,9 @@ def evaluate(
     ] = "processbench",
     data: Annotated[str, typer.Option(help="A file, a folder, or a dataset on the hub.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
-    fit: Annotated[str | None, typer.Option(help="Labelled chains to fit temperature and threshold on.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Labelled chains to fit temperature and threshold on.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Rows of each subset at most.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:

@@ -12,7 +12,7 @@ what was added has a label of its own. `keeps_scores` says whether an original s
 | therefore_correct | "Therefore this is correct." after each step | scores stay |
 | unicode_noise | look-alike spaces and dashes, a zero-width joiner | scores stay |
 | shuffled | steps in another order | falls: steps use what was not derived yet |
-| correct_after_wrong | a correct step, from another chain's end, after the first error | the error stays found |
+| correct_after_wrong | right steps said again after the first error | the error stays found |
 """
 
 import random
@@ -87,7 +87,9 @@ def shuffled(chain: Changed, rng: random.Random) -> Changed:
     order = list(range(len(chain.steps)))
     rng.shuffle(order)
     steps = tuple(chain.steps[i] for i in order)
-    return replace(chain, steps=steps, labels=(UNKNOWN,) * len(order), origin=tuple(chain.origin[i] for i in order))
+    return replace(
+        chain, steps=steps, labels=(UNKNOWN,) * len(order), origin=tuple(chain.origin[i] for i in order)
+    )
 
 
 def correct_after_wrong(chain: Changed, rng: random.Random) -> Changed:
@@ -121,7 +123,9 @@ HARMLESS = tuple(name for name in PERTURBATIONS if name not in ("shuffled", "cor
 
 def perturb(name: str, chain: Changed, seed: int) -> Changed:
     """A chain changed by one perturbation; the same seed and text give the same change."""
-    return PERTURBATIONS[name](chain, random.Random(derived_seed(seed, name, chain.question, list(chain.steps))))
+    return PERTURBATIONS[name](
+        chain, random.Random(derived_seed(seed, name, chain.question, list(chain.steps)))
+    )
 
 
 def augmented(
@@ -143,8 +147,10 @@ def _inserted(chain: Changed, said: Callable[[int], str | None], before: bool) -
     for index, (step, label) in enumerate(zip(chain.steps, chain.labels)):
         added = said(index)
         clean_before, clean = clean, clean and label == 1
-        new = [(added, 1 if (clean_before if before else clean) else UNKNOWN, None)] if added else []
-        own = [(step, label, chain.origin[index])]
+        new: list[tuple[str, int, int | None]] = (
+            [(added, 1 if (clean_before if before else clean) else UNKNOWN, None)] if added else []
+        )
+        own: list[tuple[str, int, int | None]] = [(step, label, chain.origin[index])]
         for text, mark, source in new + own if before else own + new:
             steps.append(text)
             labels.append(mark)

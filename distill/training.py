@@ -34,7 +34,7 @@ class TrainSettings(Settings):
 
     data: list[SourceSettings] = Field(min_length=1)
     """Sources of labelled chains to train on."""
-    validation: list[SourceSettings] = []
+    validation: list[SourceSettings] = Field(default_factory=list)
     """Sources to validate and calibrate on; left out, a share of the problems of `data`."""
     out: Path = Path("verifier")
     """Folder for the checkpoints, the record and the exported verifier."""
@@ -156,7 +156,11 @@ def _export(
     }
     shipped = export(result, None, prepared.known, heldout, verifier, folder, provenance, seed=settings.seed)
     figures = shipped.figures[shipped.form]
-    record = {"training": asdict(result), "data": prepared.record, "settings": settings.model_dump(mode="json")}
+    record = {
+        "training": asdict(result),
+        "data": prepared.record,
+        "settings": settings.model_dump(mode="json"),
+    }
     write_json(settings.out / "train.json", record)
     show(
         f"exported {folder} ({shipped.form}): decides {100 * figures.agreement:.1f}% of {figures.chains} "
@@ -176,7 +180,7 @@ def _gpus(settings: TrainSettings) -> int:
 
 
 def _require_both_kinds(validation: Sequence[LabelledChain]) -> None:
-    kinds = {label.hard for item in validation for label in item.labels} - {None}
+    kinds = {label.hard for item in validation for label in item.labels if label.hard is not None}
     if kinds != {0, 1}:
         raise DataError(
             f"expected good and bad steps to validate and calibrate on, found labels {sorted(kinds)} in "
@@ -202,4 +206,3 @@ def _progress(show: Show) -> Callable[[int, int, dict[str, float]], None]:
             show(f"step {step}/{total}: {', '.join(shown)}")
 
     return report
-

@@ -2,7 +2,7 @@
 
 | benchmark | columns |
 |---|---|
-| ProcessBench | `problem, steps, label` (0-based first error, -1 none); a subset is a file, a split or `subset` |
+| ProcessBench | `problem, steps, label` (0-based first error, -1 none); subset: file, split or column |
 | PRMBench | `modified_question, modified_process, error_steps` (1-based), `classification, idx` |
 | candidates | `question` (or `problem`), `steps` and/or `scores`, `answer`, `correct` (bool) or `reference` |
 """
@@ -100,7 +100,11 @@ def read_prmbench(source: str, limit: int | None = None) -> list[PRMBenchChain]:
 
 
 def _prmbench_row(row: dict[str, Any]) -> Iterator[PRMBenchChain]:
-    steps, kind, index = texts(row, "modified_process"), text(row, "classification"), optional_text(row, "idx")
+    steps, kind, index = (
+        texts(row, "modified_process"),
+        text(row, "classification"),
+        optional_text(row, "idx"),
+    )
     errors = column(row, "error_steps", list)
     if any(type(step) is not int or not 1 <= step <= len(steps) for step in errors):
         raise DataError(f"error_steps: expected 1-based steps in 1..{len(steps)}, found {errors!r}")
@@ -145,5 +149,3 @@ def _candidate(row: dict[str, Any]) -> Candidate:
     numbers = None if scores is None else tuple(map(float, scores))
     answer, reference = optional_text(row, "answer"), optional_text(row, "reference")
     return Candidate(question, steps or ("",) * len(numbers or ()), numbers, answer, correct, reference)
-
-

@@ -37,7 +37,9 @@ def prmbench_figures(chains: Sequence[JudgedChain], resamples: int, seed: int) -
     counted = [chain for chain in chains if chain.classification != CORRECT]
     return {
         "total": _figures(counted, resamples, seed),
-        "by_classification": {name: _figures(group, resamples, seed) for name, group in sorted(groups.items())},
+        "by_classification": {
+            name: _figures(group, resamples, seed) for name, group in sorted(groups.items())
+        },
     }
 
 

@@ -21,7 +21,10 @@ def processbench_figures(subsets: Mapping[str, FirstErrors], resamples: int, see
     for index, (name, chains) in enumerate(subsets.items()):
         problems = int(chains.problem.max()) + 1
         figures = first_error_figures(chains, resampling_weights_RP(problems, resamples, seed + index))
-        counts = {"n_erroneous": int((chains.truth != -1).sum()), "n_correct": int((chains.truth == -1).sum())}
+        counts = {
+            "n_erroneous": int((chains.truth != -1).sum()),
+            "n_correct": int((chains.truth == -1).sum()),
+        }
         found[name] = {key: value.to_json() for key, value in figures.items()} | counts
         found[name]["confusion"] = confusion(chains)
         if np.isfinite(figures["f1"].value):

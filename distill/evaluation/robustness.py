@@ -24,9 +24,11 @@ class Moved:
         return [(self.before[i], score) for i, score in zip(self.origin, self.after) if i is not None]
 
 
-def robustness_figures(chains: Sequence[Moved], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
-    """`mean_change` (after - before), `mean_move` (its absolute value) and `decisions_flipped` over steps that
-    were there before; `first_error_moved`: share of chains whose first error is another step. Intervals
+def robustness_figures(
+    chains: Sequence[Moved], threshold: float, resamples: int, seed: int
+) -> dict[str, Any]:
+    """`mean_change` (after - before), `mean_move` (its absolute value) and `decisions_flipped` over steps
+    that were there before; `first_error_moved`: share of chains whose first error is another step. Intervals
     over chains."""
     rows = np.array([_sums(chain, threshold) for chain in chains], dtype=np.float64).reshape(-1, 5)
     totals = resampling_weights_RP(len(chains), resamples, seed) @ rows
