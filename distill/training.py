@@ -95,10 +95,9 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
     for report in [*reports, *more]:
         show(source_line(report))
     built = build_dataset(labelled, settings.dataset, settings.seed)
-    training = labelled if given else built.train
-    if given:
-        questions = {item.problem.id for item in given}
-        training = [item for item in built.train + built.validation if item.problem.id not in questions]
+    taken = {item.problem.id for item in given}
+    kept = built.train + built.validation if given else built.train
+    training = [item for item in kept if item.problem.id not in taken]
     validation = given or built.validation
     _require_both_kinds(validation)
     mask = settings.verifier.mask_after_first_error
