@@ -183,6 +183,53 @@ def _open(file: str) -> Any:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
 
 
+@app.command(
+    epilog="Example: distill train --data chains.jsonl --base HuggingFaceTB/SmolLM2-135M --out verifier",
+)
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML settings; flags and overrides go over it.")
+    ] = None,
+    overrides: OverridesArgument = None,
+    data: Annotated[list[str] | None, typer.Option(help="Labelled chains: PATH or hub name; repeat.")] = None,
+    base: Annotated[str | None, typer.Option(help="Base model: a folder or hub name.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints and the verifier.")] = None,
+) -> None:
+    """Train a 4-bit verifier on labelled chains of any known format. The same command resumes."""
+    from distill.training import read_settings
+    from distill.training import train as train_on
+
+    given = list(overrides or [])
+    if config is not None and "=" in str(config) and not config.exists():
+        config, given = None, [str(config), *given]
+    given += [f"data={json.dumps([{'path': path} for path in data])}"] if data else []
+    given += [f"verifier.base={json.dumps(base)}"] if base else []
+    given += [f"out={json.dumps(str(out))}"] if out else []
+    typer.echo(train_on(read_settings(config, given), typer.echo))
+
+
+@app.command(
+    "eval", epilog="Example: distill eval verifier --benchmark processbench --data FOLDER --json out.json"
+)
+def evaluate(
+    verifier: Annotated[Path, typer.Argument(help="A verifier folder.")],
+    benchmark: Annotated[
+        str, typer.Option(help="processbench, prmbench, best_of_n, steps or adversarial.")
+    ] = "processbench",
+    data: Annotated[str, typer.Option(help="A file, a folder, or a dataset on the hub.")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Labelled chains to fit temperature and threshold on.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Rows of each subset at most.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Measure a verifier on a benchmark; every figure with its 95% interval. Nothing is fitted on `data`."""
+    from distill.proving import prove
+
+    prove(verifier, benchmark, data, json_file, fit, limit, seed, typer.echo)
+
+
 @app.command(epilog="Example: distill inspect runs/quickstart --chains 3")
 def inspect(
     run_folder: Annotated[str, typer.Argument(help="A run folder, or its URL.")],

@@ -214,7 +214,10 @@ class VerifierSettings(Settings):
     separator: str = "\n"
     """Ends every step; the step is scored at its last token."""
     max_length: PositiveInt = 512
-    """Tokens of a chain that the verifier sees; what is cut off is counted and reported."""
+    """Tokens of a chain that the verifier sees at once."""
+    long_chains: Literal["cut", "windows"] = "cut"
+    """`cut`: steps past `max_length` are left out, counted and reported; `windows`: they are seen after the
+    question and as many of the steps before them as fill half of the room, in training and in scoring."""
     lora: LoraSettings = LoraSettings()
     """Adapters trained on the 4-bit base."""
     epochs: Annotated[float, Field(gt=0)] = 3
@@ -231,6 +234,22 @@ class VerifierSettings(Settings):
     """Evaluations without improvement after which training stops."""
     mask_after_first_error: bool = True
     """Leave steps after the first error out of the loss."""
+    loss: Literal["hard", "soft", "contrastive", "outcome"] = "hard"
+    """`hard`: cross-entropy on good and bad; `soft`: on success rates, weighted by the evidence behind each;
+    `contrastive`: `hard` and a ranking of steps that share a prefix; `outcome`: the final answer alone."""
+    contrast: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the ranking in the `contrastive` loss."""
+    augmentation: Fraction = 0.0
+    """Share of the training chains that are shown a second time with fillers, repeats, confident wording or
+    noise that change nothing about a step's correctness."""
+    packing: bool = False
+    """Put several chains of a batch into one row, each seeing itself only, so that no row is padding."""
+    accumulation: PositiveInt = 1
+    """Parts in which an optimiser step's chains are computed, one after the other, to save memory."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice to save memory."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Mixed precision of training; `auto` takes bfloat16 where the hardware is fast at it."""
     compare_full_precision: bool = True
     """Also train a full-precision verifier on the same labels, to measure what 4-bit costs."""
     gpus: Annotated[float, Field(ge=0.0)] = 0.0

@@ -41,13 +41,14 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return _load(_find(source), Recipe, overrides, _recipe_faults)
 
 
-def load_settings(path: str | Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """Settings of any model from a YAML file, as strictly as a recipe (but no file is looked for).
+def load_settings(path: str | Path | None, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+    """Settings of any model from a YAML file (None: from overrides alone), as strictly as a recipe (but no
+    file is looked for).
 
     Raises:
         RecipeError: anything is wrong; the message lists every fault, one a line.
     """
-    return _load(_find(path), model, overrides, lambda _: [])
+    return _load(None if path is None else _find(path), model, overrides, lambda _: [])
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -112,9 +113,10 @@ def _digest(path: Path, name: str) -> str:
 
 
 def _load(
-    path: Path, model: type[Model], overrides: Sequence[str], more: Callable[[Document], list[Fault]]
+    file: Path | None, model: type[Model], overrides: Sequence[str], more: Callable[[Document], list[Fault]]
 ) -> Model:
-    document = parse_yaml(_read(path), str(path))
+    path = file or Path("the command line")
+    document = parse_yaml("{}" if file is None else _read(file), str(path))
     lay_over(document, overrides)
     if document.tree is None:
         raise _error(path, document.faults)

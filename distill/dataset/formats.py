@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distill.dataset.columns import column, optional_text, text, texts
 from distill.errors import DataError
 from distill.records import Chain, LabelledChain, Outcome, Problem, StepLabel, StepStatus, content_id
 
@@ -56,14 +57,14 @@ def from_trl(row: Mapping[str, Any]) -> LabelledChain:
     Raises:
         DataError: a column is missing, or of another type or length.
     """
-    prompt, steps = _text(row, "prompt"), _texts(row, "completions")
-    labels = _column(row, "labels", list)
+    prompt, steps = text(row, "prompt"), texts(row, "completions")
+    labels = column(row, "labels", list)
     if any(type(label) is not bool for label in labels) or len(labels) != len(steps):
         raise DataError(
             f"labels: expected one bool a completion ({len(steps)}), found {labels!r}; "
             "say which values mean correct (for example label >= 0.5) before loading"
         )
-    return _labelled(prompt, steps, labels)
+    return labelled_chain(prompt, steps, [StepLabel(_STATUS[good]) for good in labels])
 
 
 def to_math_shepherd(item: LabelledChain) -> Row:
@@ -84,7 +85,7 @@ def from_math_shepherd(row: Mapping[str, Any]) -> LabelledChain:
     Raises:
         DataError: a column is missing, a step lacks its tag or mark, or the two texts differ elsewhere.
     """
-    tagged, marked = _text(row, "input").rstrip(), _text(row, "label").rstrip()
+    tagged, marked = text(row, "input").rstrip(), text(row, "label").rstrip()
     if not tagged.endswith(f" {TAG}") or _FIRST_STEP not in tagged:
         raise DataError(
             f"input: expected a question, then 'Step 1: ' and steps that each end in ' {TAG}', "
@@ -94,8 +95,9 @@ def from_math_shepherd(row: Mapping[str, Any]) -> LabelledChain:
     labels = _marks(bodies, marked)
     question, _, first = bodies[0].partition(_FIRST_STEP)
     steps = [f"Step 1: {first}", *bodies[1:]]
-    texts = [_unnumbered(step, i) for i, step in enumerate(steps)]
-    return _labelled(question, texts, labels, source=_text(row, "task"))
+    bare = [unnumbered(step, i) for i, step in enumerate(steps)]
+    marks = [StepLabel(_STATUS[good]) for good in labels]
+    return labelled_chain(question, bare, marks, source=optional_text(row, "task"))
 
 
 def to_processbench(item: LabelledChain) -> Row:
@@ -110,21 +112,26 @@ def to_processbench(item: LabelledChain) -> Row:
 def from_processbench(row: Mapping[str, Any]) -> LabelledChain:
     """The labelled chain of a ProcessBench row; steps at and after the first error are bad.
 
+    Sets made in its style may lack `id`, `generator` and `final_answer_correct` (or have null there),
+    call the problem `question`, and name a `source`.
+
     Raises:
         DataError: a column is missing or of another type, or `label` lies beyond the steps.
     """
-    steps, label = _texts(row, "steps"), _column(row, "label", int)
-    right = _column(row, "final_answer_correct", bool)
+    steps, label = texts(row, "steps"), column(row, "label", int)
+    known = row.get("final_answer_correct") is not None
+    right = column(row, "final_answer_correct", bool) if known else None
     if not -1 <= label < len(steps):
         raise DataError(f"label: expected the 0-based first error in -1..{len(steps) - 1}, found {label}")
     labels = [label < 0 or step < label for step in range(len(steps))]
-    return _labelled(
-        _text(row, "problem"),
+    return labelled_chain(
+        text(row, "question" if "problem" not in row and "question" in row else "problem"),
         steps,
-        labels,
-        chain_id=_text(row, "id"),
-        generator=_text(row, "generator"),
-        outcome=Outcome.CORRECT if right else Outcome.INCORRECT,
+        [StepLabel(_STATUS[good]) for good in labels],
+        chain_id=optional_text(row, "id"),
+        generator=optional_text(row, "generator"),
+        outcome=Outcome.UNDECIDED if right is None else Outcome.CORRECT if right else Outcome.INCORRECT,
+        source=optional_text(row, "source"),
     )
 
 
@@ -223,7 +230,7 @@ def _numbered(step: str, index: int) -> str:
     return step if step.startswith(number) else number + step
 
 
-def _unnumbered(step: str, index: int) -> str:
+def unnumbered(step: str, index: int) -> str:
     number = f"Step {index + 1}: "
     while step.startswith(number):
         step = step.removeprefix(number)
@@ -251,16 +258,18 @@ def _marks(bodies: Sequence[str], marked: str) -> list[bool]:
     return labels
 
 
-def _labelled(
+def labelled_chain(
     question: str,
     steps: Sequence[str],
-    labels: Sequence[bool],
+    labels: Sequence[StepLabel],
     chain_id: str = "",
     generator: str = "",
     outcome: Outcome = Outcome.UNDECIDED,
     source: str = "",
+    reference: str = "",
 ) -> LabelledChain:
-    problem = Problem(content_id("problem", question), question, reference="", source=source)
+    """An imported chain. Its problem is known by its question alone, so that two sources share it."""
+    problem = Problem(content_id("problem", question), question, reference, source=source)
     chain = Chain(
         id=chain_id or content_id("chain", question, list(steps)),
         problem_id=problem.id,
@@ -268,26 +277,12 @@ def _labelled(
         outcome=outcome,
         generator=generator,
     )
-    first_error = next((i for i, label in enumerate(labels) if not label), -1)
-    marks = tuple(StepLabel(_STATUS[label]) for label in labels)
-    return LabelledChain(problem, chain, marks, first_error, method="imported")
+    return LabelledChain(problem, chain, tuple(labels), first_error_of(labels), method="imported")
 
 
-def _column(row: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The value of a column, if it is exactly of `kind` (True is no int)."""
-    if name not in row:
-        raise DataError(f"expected a column {name!r}, found {sorted(row)}")
-    if type(row[name]) is not kind:
-        raise DataError(f"{name}: expected {kind.__name__}, found {type(row[name]).__name__} {row[name]!r}")
-    return row[name]
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    return str(_column(row, name, str))
-
-
-def _texts(row: Mapping[str, Any], name: str) -> list[str]:
-    found = _column(row, name, list)
-    if not all(isinstance(text, str) for text in found):
-        raise DataError(f"{name}: expected a list of texts, found {found!r}")
-    return list(found)
+def first_error_of(labels: Sequence[StepLabel]) -> int | None:
+    """0-based first bad step when every step before it is good, -1 when all are, None otherwise."""
+    for index, label in enumerate(labels):
+        if label.hard != 1:
+            return index if label.hard == 0 else None
+    return -1

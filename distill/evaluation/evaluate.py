@@ -18,7 +18,10 @@ from distill.evaluation.bootstrap import Estimate, Floats, Ints, resampling_weig
 from distill.first_error import predict_first_error
 from distill.records import Outcome, ScoredChain
 
-LENGTHS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 12), (13, math.inf))
+LENGTHS = (
+    *((1, 2), (3, 4), (5, 6), (7, 8), (9, 12), (13, 24), (25, 50)),
+    *((51, 100), (101, 200), (201, 500), (501, math.inf)),
+)
 """Groups of chain length (steps), the same for every run so that runs compare."""
 
 

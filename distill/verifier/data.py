@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
 from distill.first_error import NO_ERROR
-from distill.records import LabelledChain
+from distill.records import LabelledChain, Outcome, StepLabel
 
 IGNORED = -100
 
@@ -27,6 +27,12 @@ class Example:
     question: str
     steps: tuple[str, ...]
     labels: tuple[int, ...]
+    soft: tuple[float, ...] = ()
+    """P(correct) of each step by its own evidence, for the soft loss; empty: `labels` are all there is."""
+    evidence: tuple[float, ...] = ()
+    """How much stands behind each `soft`: 1 - the width of its 95% interval, 0 for none."""
+    outcome: int | None = None
+    """1 if the chain's final answer is correct, 0 if not, None unknown; for the outcome loss."""
 
     @property
     def first_error(self) -> int | None:
@@ -40,11 +46,12 @@ class ChainFormat:
 
     prompt: str = "{question}\n"
     separator: str = "\n"
+    windows: bool = False
 
     @classmethod
     def of(cls, settings: VerifierSettings) -> "ChainFormat":
         """The format that a recipe asks for."""
-        return cls(settings.prompt, settings.separator)
+        return cls(settings.prompt, settings.separator, settings.long_chains == "windows")
 
     def pieces(self, question: str, steps: Sequence[str]) -> list[str]:
         """The prompt, then one piece a step; joined they are the text that the model reads."""
@@ -88,11 +95,94 @@ def examples(labelled: Sequence[LabelledChain], mask_after_first_error: bool) ->
 
 def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
     labels = [IGNORED if label.hard is None else label.hard for label in item.labels]
+    soft, evidence = map(list, zip(*map(soft_target, item.labels))) if labels else ([], [])
     if mask_after_first_error and 0 in labels:
         keep = labels.index(0)
         keep += IGNORED not in labels[:keep]
         labels[keep:] = [IGNORED] * (len(labels) - keep)
-    return Example(item.problem.question, item.chain.steps, tuple(labels))
+        evidence[keep:] = [0.0] * (len(labels) - keep)
+    texts = item.problem.question, item.chain.steps
+    return Example(*texts, tuple(labels), tuple(soft), tuple(evidence), _outcome(item))
+
+
+def soft_target(label: StepLabel) -> tuple[float, float]:
+    """(P(correct), evidence) of a step label.
+
+    The posterior mean of the step's own trials, weighted by 1 - the width of its 95% interval. A label
+    that other evidence decided against (or without) its own trials - a refutation, a success further on -
+    is certain in that direction: (1.0 or 0.0, 1.0).
+    """
+    against = {1: label.successes == 0, 0: label.failures == 0}
+    trials = label.successes + label.failures
+    without = trials == 0 and (label.low, label.high) == (0.0, 1.0)
+    if label.hard is not None and (without or (trials and against[label.hard])):
+        return float(label.hard), 1.0
+    return label.soft, 1.0 - (label.high - label.low)
+
+
+def _outcome(item: LabelledChain) -> int | None:
+    """Whether the final answer is correct; where nobody judged it, whether the steps are all good."""
+    if item.chain.outcome is not Outcome.UNDECIDED:
+        return int(item.chain.outcome is Outcome.CORRECT)
+    return None if item.first_error is None else int(item.first_error == NO_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a chain that is seen at once: the prompt and steps `begin` to `begin + len(encoded.ends)`.
+    Those before `fresh` are context only; they are labelled and scored in an earlier window."""
+
+    encoded: Encoded
+    begin: int = 0
+    fresh: int = 0
+
+    @property
+    def positions(self) -> list[tuple[int, int]]:
+        """(step, position of its last token) of every fresh step."""
+        numbered = enumerate(self.encoded.ends, self.begin)
+        return [(step, end) for step, end in numbered if step >= self.fresh]
+
+
+def encode_windows(
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    steps: Sequence[str],
+    chain_format: ChainFormat,
+    max_length: int,
+) -> list[Window]:
+    """A chain as one window, cut at `max_length`; with `chain_format.windows` as many as its steps need.
+
+    A later window shows the prompt and the steps before its own that fit in half of `max_length`. A step
+    that no window has room for is in none.
+    """
+    whole = encode(tokenizer, question, steps, chain_format, max_length)
+    if not chain_format.windows or not whole.cut_steps:
+        return [Window(whole)]
+    prompt, *pieces = chain_format.pieces(question, steps)
+    head = _prompt_ids(tokenizer, prompt)[:max_length]
+    ids = [list(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
+    windows, first = [Window(whole)], len(whole.ends)
+    while first < len(ids):
+        window = _window(head, ids, first, max_length)
+        windows += [window] if window.positions else []
+        first = max(first + 1, window.begin + len(window.encoded.ends))
+    return windows
+
+
+def _window(head: Sequence[int], ids: Sequence[Sequence[int]], first: int, max_length: int) -> Window:
+    """The window whose first fresh step is `first`."""
+    begin, used = first, len(head)
+    room = min(max_length // 2, max_length - len(ids[first]))
+    while begin > 0 and used + len(ids[begin - 1]) <= room:
+        begin -= 1
+        used += len(ids[begin])
+    row, ends = list(head), []
+    for piece in ids[begin:]:
+        if len(row) + len(piece) > max_length:
+            break
+        row += piece
+        ends.append(len(row) - 1)
+    return Window(Encoded(tuple(row), len(head), tuple(ends), 0), begin, first)
 
 
 def encode(

@@ -57,7 +57,8 @@ def export(
     seed: int = 0,
     on_progress: Report = lambda done, total, figures: None,
 ) -> ExportResult:
-    """Build the forms of an NF4 training (and of a full-precision one, when given), measure, ship.
+    """Build the forms of an NF4 training (and of a full-precision one, when given), measure, ship. Of a
+    full-precision `trained` there is one form, quantised after training.
 
     Calibration is fitted on `validation` for each model with itself. `folder` is replaced whole.
     `on_progress(done, total, {"part": name})` is called before each model is measured.
@@ -118,6 +119,8 @@ def choose(figures: dict[Form, FormFigures]) -> Form:
 
 def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[Form, TrainResult]:
     """Which training each form is made from."""
+    if not trained.quantised:
+        return {"full_precision": trained}
     forms: dict[Form, TrainResult] = {"adapter": trained, "merged": trained}
     return forms if full_precision is None else forms | {"full_precision": full_precision}
 

@@ -4,6 +4,7 @@ The head is named `score` and stays out of quantisation: bitsandbytes would othe
 and a saved head then fails in forward.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,13 @@ HEAD = "score"
 def pick_device(gpus: float | None = None) -> torch.device:
     """CUDA when present and asked for (`gpus` > 0, or None for "whatever there is"), else the CPU."""
     wanted = gpus is None or gpus > 0
-    return torch.device("cuda" if wanted and torch.cuda.is_available() else "cpu")
+    if not wanted or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return (
+        torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if "LOCAL_RANK" in os.environ
+        else torch.device("cuda")
+    )
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:

@@ -11,6 +11,7 @@ from peft import PeftModel
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
+    DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -18,7 +19,8 @@ from transformers import (
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length, run_batched
 from distill.verifier.calibrate import UNCALIBRATED, Calibration
-from distill.verifier.data import ChainFormat, Encoded, encode, pad_id
+from distill.verifier.data import ChainFormat, Encoded, encode, encode_windows, pad_id
+from distill.verifier.extend import Prefix, margin_of_next
 from distill.verifier.model import pick_device, quiet_transformers
 from distill.verifier.package import Package, read_package
 
@@ -31,7 +33,8 @@ class Verifier:
     """Holds a model in memory; scores are calibrated probabilities that a step is correct.
 
     `truncated_steps` counts the steps so far that lay past the model's context. Such a step scores
-    0.0: what the verifier cannot see it does not vouch for.
+    0.0: what the verifier cannot see it does not vouch for. `computed_tokens` counts the tokens that went
+    through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class Verifier:
         self.calibration = calibration
         self.package = package
         self.truncated_steps = 0
+        self.computed_tokens = 0
+        self.scored_chains = 0
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> "Verifier":
@@ -84,19 +89,54 @@ class Verifier:
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
         """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
-        limit = context_length(self.model.config)
-        encoded = [encode(self.tokenizer, q, s, self.chain_format, limit) for q, s in questions_and_steps]
-        self._count_truncated(encoded)
+        how = self.chain_format, context_length(self.model.config)
+        parts = [encode_windows(self.tokenizer, q, s, *how) for q, s in questions_and_steps]
+        encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
-        rows = run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device)
-        return [row + [-np.inf] * item.cut_steps for row, item in zip(rows, encoded)]
+        rows = iter(run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device))
+        margins = [[-np.inf] * len(steps) for _, steps in questions_and_steps]
+        for chain, found in zip(parts, margins):
+            for window in chain:
+                row = next(rows)
+                for step, _ in window.positions:
+                    found[step] = row[step - window.begin]
+        self._count_truncated(margins)
+        self.scored_chains += len(margins)
+        return margins
+
+    def begin(self, question: str) -> Prefix:
+        """An empty chain for a question, to be extended by `score_next`; nothing is computed yet."""
+        limit = context_length(self.model.config)
+        start = encode(self.tokenizer, question, (), self.chain_format, limit)
+        return Prefix(list(start.ids), DynamicCache(config=self.model.config))
+
+    def score_next(self, prefix: Prefix, step: str) -> float:
+        """P(step correct) of one more step; `prefix` grows by it and no earlier token is computed again.
+
+        The score is that of `score` on the whole chain. A step past the context scores 0.0, as do all
+        that follow it (windows are for `score`). `prefix.fork()` keeps a point to return to.
+        """
+        piece = self.chain_format.pieces("", [step])[1]
+        ids = list(self.tokenizer(piece, add_special_tokens=False)["input_ids"])
+        if not ids:
+            raise VerifierError(f"expected at least one token, found none in {piece!r}; use a separator")
+        prefix.full |= prefix.length + len(prefix.pending) + len(ids) > context_length(self.model.config)
+        if prefix.full:
+            self._count_truncated([[-np.inf]])
+            prefix.scores.append(0.0)
+            return 0.0
+        self.computed_tokens += len(prefix.pending) + len(ids)
+        margin = margin_of_next(self.model, prefix, ids)
+        prefix.scores += self.calibration.probabilities([margin])
+        return prefix.scores[-1]
 
     def _forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        self.computed_tokens += int(mask.sum())
         logits = self.model(input_ids=input_ids, attention_mask=mask).logits.float()
         return (logits[..., 1] - logits[..., 0]).cpu()
 
-    def _count_truncated(self, encoded: Sequence[Encoded]) -> None:
-        cut = sum(item.cut_steps for item in encoded)
+    def _count_truncated(self, margins: Sequence[Sequence[float]]) -> None:
+        cut = sum(margin == -np.inf for chain in margins for margin in chain)
         if cut:
             self.truncated_steps += cut
             log.warning("%d steps lie past the verifier's context and score 0", cut)

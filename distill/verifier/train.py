@@ -6,6 +6,7 @@ weights by validation first-error F1 (threshold fitted on the same validation ch
 
 import json
 import math
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +18,6 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedTokenizerBase,
     PrinterCallback,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -25,7 +25,9 @@ from transformers import (
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length
-from distill.verifier.data import ChainFormat, Example
+from distill.verifier.collate import Collator
+from distill.verifier.data import ChainFormat, Example, pad_id
+from distill.verifier.encoded_set import EncodedSet, encode_set
 from distill.verifier.model import (
     load_classifier,
     load_tokenizer,
@@ -35,11 +37,9 @@ from distill.verifier.model import (
 )
 from distill.verifier.package import write_json
 from distill.verifier.training_parts import (
-    EncodedSet,
     Progress,
     ProgressCallback,
-    collate,
-    encode_set,
+    StepTrainer,
     fast_bfloat16,
     first_error_metrics,
     margins_of,
@@ -57,7 +57,8 @@ class TrainResult:
 
     `curve` has one dict a logged point: `step`, `epoch` and either `loss`, `learning_rate`, or the
     validation figures `eval_loss`, `eval_f1`, `eval_accuracy_erroneous`, `eval_accuracy_correct`,
-    `eval_threshold`. `truncated_steps` counts labelled steps lost to `max_length`; `seconds` is the
+    `eval_threshold`. `truncated_steps` counts labelled steps lost to `max_length`, from `cut_chains`
+    chains, and `windows` the extra windows that long chains took; `seconds` is the
     wall time of the last call (a resumed training counts from its checkpoint).
     """
 
@@ -77,6 +78,10 @@ class TrainResult:
     truncated_steps: int
     trainable_parameters: int
     mixed_precision: str
+    labelled_steps: int = 0
+    cut_chains: int = 0
+    windows: int = 0
+    pairs: int = 0
 
     @property
     def adapter(self) -> Path:
@@ -111,16 +116,19 @@ def train_verifier(
     base = load_classifier(settings.base, quantise, device)
     limit = min(settings.max_length, context_length(base.config))
     chain_format = ChainFormat.of(settings)
-    train_set = encode_set(tokenizer, train, chain_format, limit)
+    train_set = encode_set(tokenizer, train, chain_format, limit, settings.loss)
     validation_set = encode_set(tokenizer, validation, chain_format, limit).determined()
     _require_data(train_set)
     model = get_peft_model(base, lora_config(settings.lora))
     arguments = training_arguments(settings, folder, seed, len(train_set), device, validation_set.both_kinds)
-    trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings.patience, on_progress)
-    resumed = last_checkpoint(folder)
+    trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
+    with arguments.main_process_first(desc="looking for checkpoints"):
+        resumed = last_checkpoint(folder)
     seconds = _run(trainer, resumed)
     result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, len(validation_set))
-    _save(model, result)
+    if trainer.is_world_process_zero():
+        _save(model, result)
+    trainer.accelerator.wait_for_everyone()
     return result
 
 
@@ -131,11 +139,17 @@ def training_arguments(
     F1 is 0 throughout), by loss otherwise."""
     total = max(1, math.ceil(math.ceil(chains / settings.batch_size) * settings.epochs))
     every = max(1, total // settings.evaluations)
+    mixed = fast_bfloat16(device) if settings.precision == "auto" else settings.precision == "bfloat16"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=2 * settings.batch_size,
+        per_device_train_batch_size=chains_at_once(settings),
+        gradient_accumulation_steps=settings.accumulation,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        ddp_backend="gloo" if device.type == "cpu" and processes() > 1 else None,
+        ddp_find_unused_parameters=False,
+        per_device_eval_batch_size=2 * chains_at_once(settings),
         learning_rate=settings.learning_rate,
         warmup_steps=math.ceil(settings.warmup_fraction * total),
         lr_scheduler_type="cosine",
@@ -154,7 +168,7 @@ def training_arguments(
         report_to=list(settings.report_to) or "none",
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        bf16=fast_bfloat16(device),
+        bf16=mixed,
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=False,
         remove_unused_columns=False,
@@ -163,30 +177,51 @@ def training_arguments(
     )
 
 
+def processes() -> int:
+    """Processes that train together (`accelerate launch` and `torchrun` say so)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def chains_at_once(settings: VerifierSettings) -> int:
+    """Chains in a forward pass of one process, so that an optimiser step has `batch_size` in all.
+
+    Raises:
+        VerifierError: that does not divide.
+    """
+    parts = processes() * settings.accumulation
+    if settings.batch_size % parts:
+        raise VerifierError(
+            f"expected a batch_size that divides by processes x accumulation = {parts}, found "
+            f"{settings.batch_size}; choose {parts * max(1, settings.batch_size // parts)}"
+        )
+    return settings.batch_size // parts
+
+
 def _trainer(
     model: PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     arguments: TrainingArguments,
     train: EncodedSet,
     validation: EncodedSet,
-    patience: int,
+    settings: VerifierSettings,
     on_progress: Progress,
-) -> Trainer:
-    trainer = Trainer(
+) -> StepTrainer:
+    trainer = StepTrainer(
         model=model,
         args=arguments,
-        data_collator=collate(tokenizer),
+        data_collator=Collator(pad_id(tokenizer), settings.packing),
         train_dataset=train,
         eval_dataset=validation,
         compute_metrics=first_error_metrics,
         preprocess_logits_for_metrics=margins_of,
-        callbacks=[EarlyStoppingCallback(patience), ProgressCallback(on_progress)],
+        callbacks=[EarlyStoppingCallback(settings.patience), ProgressCallback(on_progress)],
     )
+    trainer.contrast = settings.contrast
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _run(trainer: Trainer, checkpoint: Path | None) -> float:
+def _run(trainer: StepTrainer, checkpoint: Path | None) -> float:
     """Train to the end; wall seconds of this call."""
     began = time.monotonic()
     with quiet_transformers():
@@ -226,7 +261,7 @@ def read_result(folder: Path) -> TrainResult | None:
 
 
 def _result(
-    trainer: Trainer,
+    trainer: StepTrainer,
     settings: VerifierSettings,
     quantise: bool,
     folder: Path,
@@ -255,6 +290,10 @@ def _result(
         truncated_steps=train.truncated_steps,
         trainable_parameters=trainer.get_num_trainable_parameters(),
         mixed_precision="bf16" if trainer.args.bf16 else "no",
+        labelled_steps=train.labelled_steps,
+        cut_chains=train.cut_chains,
+        windows=train.windowed,
+        pairs=train.pairs,
     )
 
 

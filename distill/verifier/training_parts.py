@@ -1,15 +1,15 @@
 """What `Trainer` is fed and asked: encoded chains, batches, validation figures, progress."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from transformers import (
     EvalPrediction,
-    PreTrainedTokenizerBase,
+    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -17,95 +17,48 @@ from transformers import (
 )
 
 from distill.verifier.calibrate import f1_at, fit_threshold, sigmoid
-from distill.verifier.data import (
-    IGNORED,
-    ChainFormat,
-    Encoded,
-    Example,
-    attention_mask,
-    encode,
-    first_error_of,
-    pad,
-    pad_id,
-)
+from distill.verifier.collate import Collator
+from distill.verifier.data import IGNORED, first_error_of
+from distill.verifier.losses import step_loss
 
-Row = dict[str, list[int]]
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
-@dataclass(frozen=True)
-class EncodedSet(Dataset):
-    """Encoded examples with at least one label; `truncated_steps` labelled steps were cut off."""
+class StepTrainer(Trainer):
+    """`Trainer` whose loss is ours, a sum over the labelled steps of the whole optimiser step divided by
+    their number. (Its own, for token classification, is a mean of each part that is then added up, so it
+    grows with gradient accumulation and with the number of processes.) Validation is always padded."""
 
-    rows: tuple[Row, ...]
-    first_errors: tuple[int | None, ...]
-    truncated_steps: int
+    contrast: float = 1.0
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Loss of one part of an optimiser step that has `num_items_in_batch` labelled steps."""
+        asked = {name: value for name, value in inputs.items() if name not in TARGETS}
+        outputs = model(**asked)
+        count = num_items_in_batch if num_items_in_batch is not None else (inputs["labels"] != IGNORED).sum()
+        loss = step_loss(outputs.logits, inputs, self.contrast) / count
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # the gradients are averaged over processes
+        return (loss, outputs) if return_outputs else loss
 
-    def __getitem__(self, index: int) -> Row:
-        return self.rows[index]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all rows, padding not counted."""
-        return sum(len(row["input_ids"]) for row in self.rows)
-
-    @property
-    def both_kinds(self) -> bool:
-        """Whether there are chains with and chains without an error."""
-        known = [first for first in self.first_errors if first is not None]
-        return any(first >= 0 for first in known) and any(first < 0 for first in known)
-
-    def determined(self) -> "EncodedSet":
-        """Only the chains whose first error is known: those that first-error F1 is about."""
-        kept = [(row, first) for row, first in zip(self.rows, self.first_errors) if first is not None]
-        rows, firsts = zip(*kept) if kept else ((), ())
-        return replace(self, rows=tuple(rows), first_errors=tuple(firsts))
-
-
-def encode_set(
-    tokenizer: PreTrainedTokenizerBase, items: Sequence[Example], chain_format: ChainFormat, limit: int
-) -> EncodedSet:
-    """Encode examples within `limit` tokens; a chain left without any label is dropped."""
-    rows, firsts, truncated = [], [], 0
-    for item in items:
-        encoded = encode(tokenizer, item.question, item.steps, chain_format, limit)
-        seen = item.labels[: len(encoded.ends)]
-        truncated += sum(label != IGNORED for label in item.labels[len(seen) :])
-        if any(label != IGNORED for label in seen):
-            rows.append(_row(encoded, seen))
-            firsts.append(_first_error(item, seen))
-    return EncodedSet(tuple(rows), tuple(firsts), truncated)
+    def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> DataLoader:
+        """Padded, one chain a row: the figures are per chain."""
+        packed = self.data_collator
+        assert isinstance(packed, Collator)
+        self.data_collator = Collator(packed.fill)
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = packed
 
 
-def _first_error(item: Example, seen: Sequence[int]) -> int | None:
-    """The chain's first error when it lies within what was seen; a cut chain is never called correct."""
-    first = first_error_of(seen)
-    return first if first != -1 or len(seen) == len(item.labels) else None
-
-
-def _row(encoded: Encoded, labels: Sequence[int]) -> Row:
-    """Ids and labels up to the last label: in a causal model what follows it cannot change the loss."""
-    last = max(index for index, label in enumerate(labels) if label != IGNORED)
-    ids = list(encoded.ids[: encoded.ends[last] + 1])
-    targets = [IGNORED] * len(ids)
-    for end, label in zip(encoded.ends[: last + 1], labels):
-        targets[end] = label
-    return {"input_ids": ids, "labels": targets}
-
-
-def collate(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[Row]], dict[str, torch.Tensor]]:
-    """Rows -> int64 tensors [batch, longest of the batch]."""
-    fill = pad_id(tokenizer)
-
-    def batch(rows: list[Row]) -> dict[str, torch.Tensor]:
-        ids = [row["input_ids"] for row in rows]
-        labels = pad([row["labels"] for row in rows], IGNORED)
-        return {"input_ids": pad(ids, fill), "attention_mask": attention_mask(ids), "labels": labels}
-
-    return batch
+TARGETS = ("labels", "soft", "evidence", "pairs")
 
 
 def margins_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

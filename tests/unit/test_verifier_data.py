@@ -4,8 +4,9 @@ import pytest
 
 from distill.errors import VerifierError
 from distill.records import Chain, LabelledChain, Outcome, Problem, StepLabel, StepStatus
+from distill.verifier.collate import Collator
 from distill.verifier.data import IGNORED, ChainFormat, Example, encode, examples
-from distill.verifier.training_parts import collate, encode_set
+from distill.verifier.encoded_set import encode_set
 from generators.tiny.tokenizer import train_tokenizer
 
 FORMAT = ChainFormat("{question}\n", "\n")
@@ -92,7 +93,7 @@ def test_tokens_after_the_last_label_are_not_computed(tokenizer):
 def test_a_batch_is_padded_to_its_own_longest_row(tokenizer):
     items = [Example("Q", ("1",), (1,)), Example("Q", ("1 + 1 = 2",), (0,))]
     rows = encode_set(tokenizer, items, FORMAT, 512).rows
-    batch = collate(tokenizer)(list(rows))
+    batch = Collator(0)(rows)
     assert batch["input_ids"].shape == batch["labels"].shape == (2, max(len(r["input_ids"]) for r in rows))
     assert batch["attention_mask"].sum() == sum(len(r["input_ids"]) for r in rows)
     assert (batch["labels"] != -100).sum() == 2

@@ -1,0 +1,220 @@
+"""Losses by hand-made numbers, pairs, packing without cross-contamination, and windows."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import make_tiny_model
+from transformers import AutoModelForTokenClassification
+
+from distill.config import LoraSettings, VerifierSettings
+from distill.errors import VerifierError
+from distill.records import Chain, LabelledChain, Outcome, Problem, StepLabel, StepStatus
+from distill.verifier import Example, Verifier, examples, train_verifier
+from distill.verifier.collate import Collator, pack
+from distill.verifier.data import ChainFormat, encode_windows, soft_target
+from distill.verifier.encoded_set import encode_set
+from distill.verifier.losses import hard_cross_entropy, outcome_labels, pairwise_ranking, soft_cross_entropy
+from distill.verifier.model import load_classifier, load_tokenizer
+from distill.verifier.pairs import Pair, pairs_of
+
+CPU = torch.device("cpu")
+LOGITS = torch.tensor([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
+FORMAT = ChainFormat()
+
+
+def log1pexp(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+def test_hard_cross_entropy_sums_labelled_positions_only() -> None:
+    found = hard_cross_entropy(LOGITS, torch.tensor([1, 1, -100]))
+    assert float(found) == pytest.approx(log1pexp(-2) + log1pexp(1))
+
+
+def test_soft_cross_entropy_is_the_hard_one_at_certainty_and_weighs_evidence() -> None:
+    hard = hard_cross_entropy(LOGITS, torch.tensor([1, 0, -100]))
+    certain = soft_cross_entropy(LOGITS, torch.tensor([1.0, 0.0, 0.3]), torch.tensor([1.0, 1.0, 0.0]))
+    assert float(certain) == pytest.approx(float(hard))
+    half = soft_cross_entropy(LOGITS, torch.tensor([0.75, 0.0, 0.0]), torch.tensor([0.5, 0.0, 0.0]))
+    assert float(half) == pytest.approx(0.5 * (0.75 * log1pexp(-2) + 0.25 * log1pexp(2)))
+
+
+def test_the_ranking_prefers_the_good_step() -> None:
+    right = pairwise_ranking(LOGITS, torch.tensor([[0, 1]]))
+    wrong = pairwise_ranking(LOGITS, torch.tensor([[1, 0]]))
+    assert float(right) == pytest.approx(log1pexp(-3))
+    assert float(wrong) == pytest.approx(log1pexp(3))
+
+
+def test_the_outcome_labels_the_last_step_only() -> None:
+    assert outcome_labels(3, 1) == (-100, -100, 1)
+    assert outcome_labels(2, None) == (-100, -100)
+    assert outcome_labels(0, 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "target"),
+    [
+        (StepLabel(StepStatus.GOOD), (1.0, 1.0)),
+        (StepLabel(StepStatus.UNDETERMINED), (0.5, 0.0)),
+        (StepLabel(StepStatus.GOOD, soft=0.9, low=0.9, high=0.9), (0.9, 1.0)),
+        (StepLabel(StepStatus.GOOD, 6, 2, 0, 0.72, 0.4, 0.9), (0.72, 0.5)),
+        (StepLabel(StepStatus.GOOD, 0, 1, 0, 0.25, 0.0, 0.9), (1.0, 1.0)),
+        (StepLabel(StepStatus.BAD, 1, 0, 0, 0.75, 0.1, 1.0, "refuted"), (0.0, 1.0)),
+    ],
+)
+def test_soft_targets(label: StepLabel, target: tuple[float, float]) -> None:
+    assert soft_target(label) == pytest.approx(target)
+
+
+def test_examples_carry_soft_targets_and_the_outcome() -> None:
+    good, bad = StepLabel(StepStatus.GOOD, soft=0.9, low=0.9, high=0.9), StepLabel(StepStatus.BAD)
+    chain = Chain("c", "p", ("a", "b", "c"), Outcome.CORRECT)
+    [item] = examples([LabelledChain(Problem("p", "Q", ""), chain, (good, bad, bad), 1, "")], True)
+    assert item.soft == (0.9, 0.0, 0.0)
+    assert item.evidence == (1.0, 1.0, 0.0)
+    assert item.outcome == 1
+
+
+def test_pairs_share_the_longest_prefix_and_no_chain_is_in_two() -> None:
+    items = [
+        Example("Q", ("a", "b", "c"), (1, 1, 1)),
+        Example("Q", ("a", "b", "x"), (1, 1, 0)),
+        Example("Q", ("y", "z"), (0, -100)),
+        Example("Q", ("w",), (1,)),
+        Example("R", ("a", "b"), (1, 1)),
+    ]
+    assert pairs_of(items) == [Pair(0, 1, 2), Pair(3, 2, 0)]
+
+
+def test_packing_keeps_every_chain_and_no_row_is_longer_than_the_longest() -> None:
+    lengths = [7, 2, 3, 5, 4, 7, 1]
+    rows = pack(lengths)
+    assert sorted(i for row in rows for i in row) == list(range(7))
+    assert all(sum(lengths[i] for i in row) <= 7 for row in rows)
+    assert len(rows) == 5
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("base"), hidden=64, context=256)
+
+
+ITEMS = [
+    Example("How many?", tuple(f"{i} + {j} = {i + j}" for j in range(n)), (1,) * n)
+    for i, n in enumerate((1, 7, 3, 2, 4, 1, 5))
+]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("quantise", [False, True])
+def test_packed_and_unpacked_logits_are_equal(base: Path, attention: str, quantise: bool) -> None:
+    torch.manual_seed(0)
+    model = load_classifier(str(base), quantise, CPU).eval()
+    model.set_attn_implementation(attention)
+    rows = encode_set(load_tokenizer(str(base)), ITEMS, FORMAT, 256).rows
+    padded, packed = Collator(0)(rows), Collator(0, packed=True)(rows)
+    assert len(packed["input_ids"]) < len(padded["input_ids"])
+    found = []
+    for batch in (padded, packed):
+        labels = batch.pop("labels")
+        with torch.no_grad():
+            margins = model(**batch).logits
+        found.append({tuple(row.tolist()) for row in margins[labels != -100]})
+        at = sorted(map(tuple, margins[labels != -100].tolist()))
+        found[-1] = torch.tensor(at)
+    assert found[0].shape == found[1].shape == (sum(len(i.steps) for i in ITEMS), 2)
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+
+
+def test_a_neighbour_in_the_row_changes_nothing(base: Path) -> None:
+    torch.manual_seed(0)
+    model = load_classifier(str(base), False, CPU).eval()
+    rows = encode_set(load_tokenizer(str(base)), ITEMS, FORMAT, 256).rows
+    target, others = rows[3], (rows[1], rows[4])
+    found = []
+    for other in others:  # the longest chain first in a row, the target after it where there is room
+        batch = Collator(0, packed=True)([rows[1], target, {**other, "input_ids": other["input_ids"][:5]}])
+        batch.pop("labels")
+        ids, want = batch["input_ids"], torch.tensor(target["input_ids"])
+        line = next(i for i, row in enumerate(ids) if (row[: len(want)] == want).all())
+        with torch.no_grad():
+            found.append(model(**batch).logits[line, : len(want)])
+    assert torch.allclose(found[0], found[1], atol=1e-5)
+
+
+def test_windows_show_every_step_once_and_score_it(base: Path) -> None:
+    tokenizer = load_tokenizer(str(base))
+    steps = [f"{i} + {i} = {2 * i}" for i in range(60)]
+    windows = encode_windows(tokenizer, "How many?", steps, ChainFormat(windows=True), 128)
+    assert [step for window in windows for step, _ in window.positions] == list(range(60))
+    assert all(len(window.encoded.ids) <= 128 for window in windows)
+    assert all(window.begin < window.fresh for window in windows[1:])
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_pretrained(base, num_labels=2)
+    wide, cut = Verifier(model, tokenizer, ChainFormat(windows=True)), Verifier(model, tokenizer, FORMAT)
+    [long], [short] = wide.score([("How many?", steps)]), cut.score([("How many?", steps)])
+    assert wide.truncated_steps == 0 < cut.truncated_steps
+    seen = 60 - cut.truncated_steps
+    assert long[:seen] == pytest.approx(short[:seen], abs=1e-5)
+    assert all(0 < score < 1 for score in long)
+    found = encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], ChainFormat(windows=True), 128)
+    assert (found.labelled_steps, found.truncated_steps) == (60, 0)
+    assert encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], FORMAT, 128).cut_chains == 1
+
+
+def settings_of(base: Path, **changes: object) -> VerifierSettings:
+    fixed = {"base": str(base), "epochs": 1, "batch_size": 4, "evaluations": 1, "precision": "float32"}
+    lora = LoraSettings(r=4, targets=["q_proj", "v_proj"])
+    return VerifierSettings(**(fixed | {"learning_rate": 5e-3, "lora": lora} | changes))
+
+
+def chains(count: int, steps: int = 3) -> list[Example]:
+    """Chains of one length that share their first step and part at the second."""
+    made = []
+    for i in range(count):
+        bad = i % 2
+        texts = ("1 + 1 = 2", "2 + 2 = 5" if bad else "2 + 2 = 4", "3 + 3 = 6")
+        made.append(Example(f"Q{i // 2}", texts[:steps], (1, 0, -100) if bad else (1, 1, 1), outcome=1 - bad))
+    return made
+
+
+def losses(result: object) -> list[float]:
+    return [point["loss"] for point in result.curve if "loss" in point]
+
+
+def test_packing_and_accumulation_do_not_change_the_loss(base: Path, tmp_path: Path) -> None:
+    data = chains(8)
+    variants = [{}, {"packing": True}, {"accumulation": 2}, {"gradient_checkpointing": True}]
+    curves = []
+    for number, changes in enumerate(variants):
+        settings = settings_of(base, **changes)
+        result = train_verifier(data, chains(4), settings, False, tmp_path / str(number), 1)
+        assert result.labelled_steps == sum(label != -100 for item in data for label in item.labels)
+        curves.append(losses(result))
+    assert len(curves[0]) >= 2
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], rel=2e-3)
+
+
+@pytest.mark.parametrize("loss", ["soft", "contrastive", "outcome"])
+def test_every_loss_trains(base: Path, tmp_path: Path, loss: str) -> None:
+    settings = settings_of(base, loss=loss, packing=loss == "contrastive", epochs=6)
+    result = train_verifier(chains(8), chains(4), settings, False, tmp_path, 1)
+    found = losses(result)
+    assert found[-1] < found[0]
+    assert result.pairs == (4 if loss == "contrastive" else 0)
+    assert result.labelled_steps == {"outcome": 8}.get(loss, 20)
+
+
+def test_without_pairs_the_contrastive_loss_says_so(base: Path, tmp_path: Path) -> None:
+    alike = [Example(f"Q{i}", ("a", "b"), (1, 1)) for i in range(4)]
+    with pytest.raises(VerifierError, match="share a prefix"):
+        train_verifier(alike, [], settings_of(base, loss="contrastive"), False, tmp_path, 1)
+
+
+def test_a_batch_that_does_not_divide_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(VerifierError, match="accumulation = 3"):
+        train_verifier(chains(4), [], settings_of(base, accumulation=3), False, tmp_path, 1)
