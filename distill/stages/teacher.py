@@ -24,7 +24,8 @@ def write_heldout_chains(run: Run) -> dict[str, Any]:
 def gather_evidence(run: Run) -> dict[str, Any]:
     """Rollouts and exact step checks, as the labelling policy asks for them."""
     completer = run.recipe.completer or run.recipe.teacher
-    return _spread(run, "evidence", "gather_evidence", completer, ("problems", "chains"))
+    budget = run.recipe.labelling.budget_tokens
+    return _spread(run, "evidence", "gather_evidence", completer, ("problems", "chains"), budget=budget)
 
 
 def _spread(
@@ -34,11 +35,13 @@ def _spread(
     engine: GeneratorSettings,
     inputs: tuple[str, ...],
     per_problem: int = 0,
+    budget: int = 0,
 ) -> dict[str, Any]:
-    """Run a worker's method over every shard that is not there yet."""
+    """Run a worker's method over every shard that is not there yet; `budget` is shared out by rows."""
     fingerprint = run.fingerprints[stage]
     count = len(run.folder.shards(inputs[0]))
     finished = run.folder.finished_shards(stage, fingerprint)
+    rows = [run.folder.rows(inputs[-1], index) for index in range(count)]
     tasks = [
         ShardTask(
             stage,
@@ -46,12 +49,13 @@ def _spread(
             tuple(str(run.folder.shard_path(name, index)) for name in inputs),
             fingerprint,
             per_problem,
+            max(1, budget * rows[index] // max(1, sum(rows))) if budget else 0,
         )
         for index in range(count)
         if index not in finished
     ]
     stats: list[dict[str, Any]] = list(finished.values())
-    total = sum(run.folder.rows(inputs[-1], index) for index in range(count))
+    total = sum(rows)
     base = float(sum(entry["in"] for entry in stats))
     retries = 0
     with run.view.stage(stage, total, base) as shown:
