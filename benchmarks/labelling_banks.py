@@ -5,14 +5,20 @@ lines, one a problem. Any engine and any problems will do; recording resumes whe
 
     python benchmarks/labelling_banks.py record settings            # 150 problems of the exact world x 4
     python benchmarks/labelling_banks.py record figures             # another 300 x 4
-    python benchmarks/labelling_banks.py record mine completer.model=... problems.source=file ...
+
+With a real completer, on chains whose first error people marked (rows with `answer` in step_labels):
+
+    python benchmarks/labelling_banks.py people DATA/step_labels/train.jsonl.gz people.jsonl 60
+    python benchmarks/labelling_banks.py record people chains.path=people.jsonl problems.count=60 \\
+        labelling.rollouts=8 teacher.model=MODEL completer.model=MODEL completer.temperature=0.7 ...
+    python benchmarks/labelling.py --bank people
 """
 
 import gzip
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +29,7 @@ from distill.labelling.protocol import Prefix, RolloutRequest, RolloutResult
 from distill.loading import load_recipe
 from distill.pipeline import execute
 from distill.progress import ProgressView
-from distill.records import Chain, Event, EventKind, Outcome, Problem
+from distill.records import Chain, Event, EventKind, Outcome, Problem, content_id
 from generators.truth import exact_first_error
 
 HERE = Path(__file__).parent
@@ -56,12 +62,39 @@ def record(name: str, overrides: Sequence[str]) -> Path:
     """Sample what is missing of bank `name`, and pack it."""
     count, seed = SETS.get(name, (150, 11))
     given = [f"name=bank-{name}", f"problems.count={count}", f"seed={seed}", *overrides]
-    folder = execute(load_recipe(HERE / "labelling_bank.yaml", given), ProgressView(), last="evidence")
-    return pack(folder.path, DATA / f"bank-{name}.jsonl.gz")
+    recipe = load_recipe(HERE / "labelling_bank.yaml", given)
+    folder = execute(recipe, ProgressView(), last="evidence")
+    return pack(folder.path, DATA / f"bank-{name}.jsonl.gz", _people_said(recipe.chains.path))
 
 
-def pack(run: Path, target: Path) -> Path:
-    """Write the bank that lies in a run folder, as far as it got, to one file."""
+def people(source: Path, target: Path, count: int) -> None:
+    """The first `count` chains of a step-label file that carry a reference answer, as a chains file; `label`
+    is the first error that people marked."""
+    with gzip.open(source, "rt", encoding="utf-8") as file:
+        rows = [row for line in file if (row := json.loads(line)).get("answer")]
+    kept = [
+        {"question": r["problem"], "steps": r["steps"], "reference": str(r["answer"]), "label": r["label"]}
+        for r in rows[:count]
+    ]
+    target.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    print(f"{target}: {len(kept)} of {len(rows)} chains with an answer")
+
+
+def _people_said(path: str | None) -> dict[str, int]:
+    """First errors that a chains file states, by question and steps."""
+    if path is None:
+        return {}
+    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    return {_key(row["question"], row["steps"]): row["label"] for row in rows if "label" in row}
+
+
+def _key(question: str, steps: Sequence[str]) -> str:
+    return content_id(question.strip(), [step.strip() for step in steps])
+
+
+def pack(run: Path, target: Path, said: Mapping[str, int]) -> Path:
+    """Write the bank that lies in a run folder, as far as it got, to one file. The truth is that of the
+    exact judge where there is one, else what people `said`."""
     folder = RunFolder.reader(run)
     lines = []
     for index in range(len(folder.shards("evidence"))):
@@ -74,7 +107,7 @@ def pack(run: Path, target: Path) -> Path:
         events: dict[str, list[Event]] = defaultdict(list)
         for event in read_records(folder.shard_path("evidence", index), Event):
             events[owner[event.chain_id]].append(event)
-        lines += [_line(p, chains[p.id], events[p.id]) for p in problems if chains[p.id]]
+        lines += [_line(p, chains[p.id], events[p.id], said) for p in problems if chains[p.id]]
     target.parent.mkdir(exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     target.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
@@ -82,7 +115,9 @@ def pack(run: Path, target: Path) -> Path:
     return target
 
 
-def _line(problem: Problem, chains: Sequence[Chain], events: Sequence[Event]) -> dict[str, Any]:
+def _line(
+    problem: Problem, chains: Sequence[Chain], events: Sequence[Event], said: Mapping[str, int]
+) -> dict[str, Any]:
     paths = dict(zip((chain.id for chain in chains), prefix_nodes(chains), strict=True))
     nodes: dict[int, list[tuple[str, int]]] = defaultdict(list)
     checks = {chain.id: ["?"] * len(chain.steps) for chain in chains}
@@ -103,7 +138,7 @@ def _line(problem: Problem, chains: Sequence[Chain], events: Sequence[Event]) ->
                 "outcome": MARKS[chain.outcome],
                 "tokens": chain.generated_tokens,
                 "checks": "".join(checks[chain.id]),
-                "truth": _truth(problem, chain),
+                "truth": _truth(problem, chain, said),
             }
             for chain in chains
         ],
@@ -114,9 +149,9 @@ def _line(problem: Problem, chains: Sequence[Chain], events: Sequence[Event]) ->
     }
 
 
-def _truth(problem: Problem, chain: Chain) -> int | None:
+def _truth(problem: Problem, chain: Chain, said: Mapping[str, int]) -> int | None:
     found = exact_first_error(problem, chain.steps)
-    return found[0] if found else None
+    return found[0] if found else said.get(_key(problem.question, chain.steps))
 
 
 def read(path: Path) -> list[Item]:
@@ -145,6 +180,10 @@ def _item(row: dict[str, Any]) -> Item:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] != "record":
-        sys.exit(__doc__)
-    record(sys.argv[2], sys.argv[3:])
+    match sys.argv[1:]:
+        case ["record", name, *overrides]:
+            record(name, overrides)
+        case ["people", source, target, count]:
+            people(Path(source), Path(target), int(count))
+        case _:
+            sys.exit(__doc__)

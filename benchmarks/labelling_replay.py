@@ -29,7 +29,8 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a method found of one chain: the first error it names (None: undetermined) and the truth, the
-    last step it holds good and the first it holds bad, steps, and the chain's share of the tokens."""
+    last step it holds good and the first it holds bad, steps, the chain's share of the rollout tokens, its
+    own tokens, and whether its answer is right (an error that does no harm is invisible to rollouts)."""
 
     named: int | None
     truth: int
@@ -38,6 +39,7 @@ class Found:
     steps: int
     tokens: float
     chain_tokens: int
+    answered_right: bool
 
 
 def replay(settings: LabellingSettings, source: Source) -> tuple[list[Found], list[RolloutRequest]]:
@@ -68,8 +70,9 @@ def _found(settings: LabellingSettings, evidence: Known, c: int, truth: int, tok
     chain = evidence.case.chains[c]
     n = len(chain.steps)
     last_good, first_bad = bounds(settings, evidence, c)
+    right = chain.outcome == Outcome.CORRECT
     named = None if first_bad != last_good + 1 else first_bad if first_bad < n else -1
-    return Found(named, truth, last_good, first_bad, n, tokens, chain.generated_tokens)
+    return Found(named, truth, last_good, first_bad, n, tokens, chain.generated_tokens, right)
 
 
 def figures(settings: LabellingSettings, sources: Iterable[Source]) -> dict[str, Any]:
@@ -83,6 +86,10 @@ def figures(settings: LabellingSettings, sources: Iterable[Source]) -> dict[str,
         "chains": len(found),
         "accuracy": share(right, len(named)),
         "accuracy_wrong": share(sum(item.named == item.truth for item in wrong), len(wrong)),
+        "accuracy_wrong_answer": share(
+            sum(item.named == item.truth for item in wrong if not item.answered_right),
+            sum(not item.answered_right for item in wrong),
+        ),
         "coverage": share(len(named), len(found)),
         "coverage_wrong": share(len(wrong), sum(item.truth >= 0 for item in found)),
         "of_all": share(right, len(found)),

@@ -121,9 +121,9 @@ class AdaptiveSettings(Settings):
 
     false_positive: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
     """Chance, over a chain's whole search, that a prefix with an error is taken for good."""
-    false_negative: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.3
+    false_negative: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.4
     """Chance, over a chain's whole search, that a good prefix is taken for bad."""
-    smallest: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    smallest: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """Smallest success rate of a good prefix for which `false_negative` holds, as a share of the problem's
     pass rate: a hard problem gets more patience."""
     repair: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01

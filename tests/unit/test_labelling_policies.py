@@ -218,7 +218,7 @@ def test_a_problem_that_is_never_solved_is_skipped() -> None:
     chain = make_chain(6, INCORRECT)
     gathered = gather(make_settings(), chain, lambda r: [INCORRECT] * r.n)
     assert {request.step for request in gathered.requests} == {-1}
-    assert len(gathered.requests) == 3  # with the chain's own failure, four: 0.7^4 < 0.3
+    assert len(gathered.requests) == 2  # with the chain's own failure, three: 0.7^3 < 0.4
     assert derive_labels([chain], gathered.events, make_settings())[0][1] is None
 
 
