@@ -14,7 +14,7 @@ VLLM_PYTHON := $(VENV_VLLM)/bin/python
 VLLM_PIP := $(VLLM_PYTHON) -m pip install --quiet --disable-pip-version-check
 VLLM_VERSION := 0.32.0
 
-.PHONY: help setup setup-dev quickstart test test-slow test-vllm ci-full lint bench models lock clean
+.PHONY: help setup setup-dev quickstart test test-slow test-vllm ci-full lint bench bench-labels models lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,9 @@ ifdef DATA
 	$(BIN)/python benchmarks/code_checker.py --data $(DATA)/code
 	$(BIN)/python benchmarks/logic_checker.py --data $(DATA)/logic
 endif
+
+bench-labels: setup-dev  ## labelling methods on recorded rollouts and on a simulated teacher; BANK=NAME takes another bank
+	$(BIN)/python benchmarks/labelling.py --bank $(or $(BANK),figures)
 
 models: setup  ## train the shipped teacher and verifier base from scratch (about three hours)
 	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher

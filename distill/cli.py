@@ -241,6 +241,44 @@ def inspect(
     inspect_run(run_folder, chains, Console())
 
 
+@app.command(epilog="Example: distill relabel runs/quickstart labelling.adaptive.false_negative=0.1")
+def relabel(
+    run_folder: Annotated[str, typer.Argument(help="A run folder with finished labels, or its URL.")],
+    overrides: OverridesArgument = None,
+) -> None:
+    """Derive labels under other settings from the evidence that is there: no teacher token is spent."""
+    from distill.relabel import relabel as derive_anew
+
+    found = derive_anew(run_folder, overrides or [])
+    table = Table(title=f"{found['changed']:,} of {found['chains']:,} first errors changed: {found['path']}")
+    for column in ("", "before", "after"):
+        table.add_column(column)
+    before, after = found["before"], found["after"]
+    for status in ("good", "bad", "undetermined"):
+        table.add_row(f"steps {status}", *(f"{s['outcomes'].get(status, 0):,}" for s in (before, after)))
+    for key in ("first_error", "coverage"):
+        if after["accuracy"]:
+            table.add_row(key, *(f"{s['accuracy'][key]['value'] or 0:.1%}" for s in (before, after)))
+    Console().print(table)
+
+
+review_app = typer.Typer(no_args_is_help=True, help="People's answers about uncertain labels.")
+app.add_typer(review_app, name="review")
+
+
+@review_app.command("import", epilog="Example: distill review import runs/quickstart answered.jsonl")
+def import_review(
+    run_folder: Annotated[str, typer.Argument(help="The run that `review.jsonl` came from, or its URL.")],
+    file: Annotated[Path, typer.Argument(help="`review.jsonl` with `answer` and `reviewer` filled in.")],
+) -> None:
+    """Merge people's answers, with who gave them and when, into `reviews.jsonl` of the run."""
+    from distill.relabel import import_reviews
+
+    target, count = import_reviews(run_folder, file)
+    typer.echo(f"{count} answers merged into {target}")
+    typer.echo(f"to use them: distill run RECIPE labelling.reviews={target}")
+
+
 @app.command(epilog="Example: distill pretrain recipes/tiny_teacher.yaml build/arith-teacher")
 def pretrain(
     recipe: Annotated[Path, typer.Argument(help="A pretraining recipe.")],

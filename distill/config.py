@@ -157,22 +157,60 @@ class ChainSettings(Settings):
     holds the question. Held-out problems and their chains stay as they are."""
 
 
+class AdaptiveSettings(Settings):
+    """The `adaptive` method: promises, and a switch for each ingredient (docs/labelling.md)."""
+
+    false_positive: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    """Chance, over a chain's whole search, that a prefix with an error is taken for good."""
+    false_negative: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.4
+    """Chance, over a chain's whole search, that a good prefix is taken for bad."""
+    smallest: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Smallest success rate of a good prefix for which `false_negative` holds, as a share of the problem's
+    pass rate: a hard problem gets more patience."""
+    repair: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    """Success rate that a prefix with an error may still have, as a share of the problem's pass rate.
+    0: any success shows that the answer can be reached (plain recoverability)."""
+    floor: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    """A problem that none of its chains solves is tried as a whole first, and left undetermined when its
+    pass rate seems below this (0: searched nevertheless)."""
+    siblings: bool = True
+    """Let the other chains of the problem count: their answers, for the prefixes that they share."""
+    sequential: bool = True
+    """A sequential test at each node; off: `rollouts` at each, good above `good_at`."""
+    relative: bool = True
+    """Scale `smallest` and `repair` by what is expected of a right prefix, which grows from the problem's
+    pass rate to 1 along the chain; off: by the pass rate."""
+    batch: PositiveInt = 1
+    """Rollouts asked of a node at once: more take fewer rounds and more tokens."""
+    most: PositiveInt = 24
+    """Rollouts of one node after which its test is given up: undetermined."""
+
+
 class LabellingSettings(Settings):
     """Which policy finds the first wrong step, and what evidence it may use."""
 
-    method: Literal["math_shepherd", "binary"] = "binary"
-    """`math_shepherd`: a fixed number of rollouts at every step (arXiv 2312.08935); `binary`: binary
-    search for the first error (as in OmegaPRM, arXiv 2406.06592)."""
+    method: Literal["adaptive", "math_shepherd", "omegaprm", "record"] = "adaptive"
+    """`adaptive`: binary search with a sequential test at each step; `math_shepherd`: a fixed number of
+    rollouts at every step (arXiv 2312.08935); `omegaprm`: a tree of binary searches (arXiv 2406.06592);
+    `record`: rollouts after every distinct prefix, a bank on which the others can be replayed."""
     rollouts: PositiveInt = 8
-    """Rollouts at each probed step (K)."""
+    """Rollouts at each probed step (K), for a method without a sequential test."""
     count_outcome: bool = True
     """Count the chain's own final answer as one more success or failure of each of its prefixes."""
     step_checks: bool = True
     """Let exact step checks refute steps; a refuted step needs no rollout."""
     good_at: Fraction = 0.0
-    """A probed step is good when its success rate is above this (0: any success, as published). A change
-    derives labels anew from the evidence that is there and costs no teacher token; a `binary` search was
-    steered by the old value, so some steps may stay undetermined (a run of another `name` searches anew)."""
+    """A step probed by K rollouts is good when its success rate is above this (0: any success, as
+    published). A change derives labels anew from the evidence that is there and costs no teacher token."""
+    adaptive: AdaptiveSettings = AdaptiveSettings()
+    """Settings of the `adaptive` method. `distill relabel` derives labels under others."""
+    budget_tokens: Annotated[int, Field(ge=0)] = 0
+    """Rollout tokens for the run (0: no limit). Each shard has its share by its number of chains, set in
+    advance; once it is spent nothing more is asked, so at most one round of requests lies beyond it."""
+    review: Annotated[int, Field(ge=0)] = 50
+    """Chains with the most uncertain labels that are written to `review.jsonl` for people."""
+    reviews: str | None = None
+    """A file that `distill review import` made: people's answers, which overrule every other evidence."""
     checker_deadline_seconds: Annotated[float, Field(gt=0.0)] = 5.0
     """Wall-clock limit of one answer or step check; past it the verdict is undecided."""
 

@@ -5,6 +5,7 @@ that brought it) and with what was probably meant.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from distill import recipe_yaml
-from distill.config import PretrainSettings, Recipe
+from distill.config import LabellingSettings, PretrainSettings, Recipe
 from distill.errors import RecipeError
 from distill.recipe_faults import validate
 from distill.recipe_yaml import Document, Fault, dotted, lay_over, parse_yaml
@@ -49,6 +50,25 @@ def load_settings(path: str | Path | None, model: type[Model], overrides: Sequen
         RecipeError: anything is wrong; the message lists every fault, one a line.
     """
     return _load(None if path is None else _find(path), model, overrides, lambda _: [])
+
+
+def lay_over_labelling(stored: dict[str, Any], overrides: Sequence[str]) -> LabellingSettings:
+    """Stored labelling settings with `labelling.KEY=VALUE` laid over them.
+
+    Raises:
+        RecipeError: an override is wrong, or sets anything but labelling.
+    """
+    others = [item for item in overrides if not item.startswith("labelling.")]
+    if others:
+        raise RecipeError(f"expected overrides labelling.KEY=VALUE, found {', '.join(others)}")
+    source = Path("the run's labelling settings")
+    document = parse_yaml(json.dumps({"name": "relabel", "labelling": stored}), str(source))
+    lay_over(document, overrides)
+    recipe, faults = validate(document, Recipe)
+    faults += document.faults + _recipe_faults(document)
+    if recipe is None or faults:
+        raise _error(source, faults)
+    return recipe.labelling
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -179,7 +199,7 @@ def _url_trouble(name: Any) -> str:
 
 def _missing_files(tree: dict[str, Any], beside: Path) -> Iterable[tuple[recipe_yaml.Path, str]]:
     """What is the matter with each file that the recipe reads; "" for nothing."""
-    files: list[recipe_yaml.Path] = [("chains", "path")]
+    files: list[recipe_yaml.Path] = [("chains", "path"), ("labelling", "reviews")]
     if _get(tree, ("problems", "source")) == "file":
         files.append(("problems", "path"))
     names = _get(tree, ("dataset", "decontaminate"))

@@ -32,6 +32,7 @@ class Stage:
     settings: tuple[str, ...]
 
 
+ROLLOUTS = "labelling -good_at -review -reviews"
 GIVEN = "chains -per_problem -heldout_per_problem -segment"
 
 STAGES = (
@@ -44,7 +45,7 @@ STAGES = (
         ("heldout_problems",),
         ("teacher", "chains -per_problem -path"),
     ),
-    Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", "labelling -good_at")),
+    Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", ROLLOUTS)),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
     Stage("dataset", dataset.build, ("labels",), ("dataset",)),
     Stage("verifier", verifier.train, ("dataset",), ("verifier",)),
@@ -54,7 +55,7 @@ STAGES = (
 )
 
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
-FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base")
+FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base", "reviews")
 
 
 @dataclass(frozen=True, slots=True)

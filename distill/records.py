@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def content_id(*parts: Any, length: int = 16) -> str:
@@ -105,6 +105,7 @@ class EventKind(StrEnum):
     ROLLOUT = "rollout"
     STEP_CHECK = "step_check"
     OUTCOME = "outcome"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Event:
     """One append-only piece of evidence about the prefix that ends after step `step` of a chain.
 
     `step` is 0-based; -1 is the bare problem. For a rollout, `outcome` is that of the final answer
-    of one continuation; for a step check, that of the step itself, with the equation in `detail`.
+    of one continuation; for a step check, that of the step itself, with the equation in `detail`; for a
+    review, `step` is the first error that a person named (-1 none), and `detail` says who and when.
     """
 
     chain_id: str
@@ -132,7 +134,8 @@ class StepLabel:
     """The label of one step, with the evidence counts it was derived from.
 
     `hard` is None when undetermined. `soft` is the posterior mean probability that the prefix up to
-    this step can still reach the right answer; `low`, `high` bound it (95% credible interval).
+    this step can still reach the right answer; `low`, `high` bound it (95% credible interval). The
+    rollouts behind it: how long they went on, their tokens, seeds and model; `review` is a person's word.
     """
 
     status: StepStatus
@@ -143,6 +146,11 @@ class StepLabel:
     low: float = 0.0
     high: float = 1.0
     refutation: str = ""
+    stopping_rule: str = ""
+    tokens: int = 0
+    seeds: tuple[int, ...] = ()
+    completer: str = ""
+    review: str = ""
 
     @property
     def hard(self) -> int | None:

@@ -1,7 +1,8 @@
 """From chains to step labels: policies ask for rollouts, evidence is stored, labels are derived late."""
 
 from distill.labelling.labels import derive_labels
-from distill.labelling.policies import METHODS, Policy, RolloutRequest, RolloutResult, make_policy
+from distill.labelling.policies import METHODS, make_policy
+from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult
 from distill.labelling.quality import label_accuracy
 
 __all__ = [

@@ -5,11 +5,11 @@ Evidence is append-only and says under which stopping rule it was gathered; noth
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from distill.errors import DataError
-from distill.labelling.policies import RolloutRequest
-from distill.labelling.trials import Tally, planned_trials, tally
+from distill.labelling.protocol import RolloutRequest, RolloutResult
 from distill.records import Chain, Event, EventKind, Outcome, content_id
 
 
@@ -66,25 +66,19 @@ def check_events(chain: Chain, verdicts: Sequence[StepVerdict]) -> list[Event]:
     ]
 
 
-def rollout_events(
-    chain: Chain,
-    request: RolloutRequest,
-    outcomes: Sequence[Outcome],
-    tokens: Sequence[int],
-    seed: int,
-    generator: str,
-) -> list[Event]:
-    """One event a continuation: `outcomes[i]` cost `tokens[i]` generated tokens.
+def rollout_events(request: RolloutRequest, result: RolloutResult, seed: int, generator: str) -> list[Event]:
+    """One event a continuation.
 
     Raises:
-        DataError: the two differ in length, or `request.step` lies beyond the chain.
+        DataError: outcomes and token counts differ in number, or `request.step` lies beyond the chain.
     """
+    chain, outcomes, tokens = request.chain, result.outcomes, result.tokens
     if len(outcomes) != len(tokens) or not -1 <= request.step < len(chain.steps):
         raise DataError(
             f"chain {chain.id}: expected a step in -1..{len(chain.steps) - 1} and as many token counts as "
             f"outcomes, found step {request.step}, {len(outcomes)} outcomes, {len(tokens)} token counts"
         )
-    prefix = prefix_id(chain.problem_id, chain.steps[: request.step + 1])
+    prefix = prefix_id(chain.problem_id, request.prefix)
     return [
         Event(
             chain_id=chain.id,
@@ -101,19 +95,53 @@ def rollout_events(
     ]
 
 
-def tally_rollouts(events: Sequence[Event]) -> dict[int, Tally]:
-    """Tally of the rollouts after each step that was probed, keyed by step.
+@dataclass(frozen=True, slots=True)
+class EventsOf:
+    """The events of one problem: rollouts by node (`known.known` numbers the prefixes in the same way),
+    checks by chain, and what people said."""
 
-    Rollouts that a probe's stopping rule planned but that are not among `events` are counted missing.
+    rollouts: dict[int, list[Event]]
+    checks: list[list[Event]]
+    reviews: list[Event]
+
+
+def events_of(chains: Sequence[Chain], events: Sequence[Event]) -> EventsOf:
+    """Sort the events of a problem's chains.
+
+    Raises:
+        DataError: an event belongs to none of `chains`, or lies beyond its own.
     """
-    probes: dict[tuple[int, str], list[Outcome]] = defaultdict(list)
+    places = {chain.id: c for c, chain in enumerate(chains)}
+    paths = prefix_nodes(chains)
+    found = EventsOf(defaultdict(list), [[] for _ in chains], [])
     for event in events:
+        c = places.get(event.chain_id)
+        if c is None or not -1 <= event.step < len(chains[c].steps):
+            raise DataError(
+                f"expected events of the chains {', '.join(places)}, each at a step of its own, found one of "
+                f"chain {event.chain_id} at step {event.step}; group events by problem, and label the "
+                "chains that they were gathered for"
+            )
         if event.kind == EventKind.ROLLOUT:
-            probes[event.step, event.stopping_rule].append(event.outcome)
-    tallies: dict[int, Tally] = defaultdict(Tally)
-    for (step, rule), outcomes in probes.items():
-        tallies[step] += tally(outcomes, planned_trials(rule))
-    return dict(tallies)
+            found.rollouts[paths[c][event.step + 1]].append(event)
+        elif event.kind == EventKind.STEP_CHECK:
+            found.checks[c].append(event)
+        elif event.kind == EventKind.REVIEW:
+            found.reviews.append(event)
+    return found
+
+
+def prefix_nodes(chains: Sequence[Chain]) -> list[tuple[int, ...]]:
+    """For each chain the node after each of its prefixes, the bare problem (node 0) first. Chains that
+    begin with the same steps share the nodes of these."""
+    children: dict[tuple[int, str], int] = {}
+    paths = []
+    for chain in chains:
+        path = [0]
+        for step in chain.steps:
+            path.append(children.setdefault((path[-1], step), len(children) + 1))
+        paths.append(tuple(path))
+    return paths
 
 
 def _detail(verdict: StepVerdict) -> str:

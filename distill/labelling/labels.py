@@ -1,77 +1,86 @@
-"""Step labels as a pure function of a chain, its evidence and the settings.
+"""Step labels as a pure function of a problem's chains, their evidence and the settings.
 
 How evidence about single prefixes becomes labels, in this order:
 
 1. *Certain*: a step that an exact check refutes is bad, and so is the last step of a chain with a
    wrong final answer. A step that a check confirms is not thereby good: its equation may hold and
    still use the wrong operand.
-2. *Probed*: a prefix is good or bad by the success rate of its trials (`trials.prefix_status`).
+2. *Probed*: a prefix is good or bad by its trials, against a threshold (`trials.prefix_status`) or by
+   the sequential test under the settings of now (`trials.NodeTest`), whatever they were when the
+   trials were asked for. Between the test's bounds it is undetermined.
 3. *Monotone*: an answer reached from a prefix was reachable from everything before it, so every step
    before a good prefix is good, and overrides failures seen there; steps at and after the first bad
    one are bad. What succeeds from a certainly bad step onwards is repair, and says nothing.
-4. *Solvable*: in a binary search, failures count against a step only where success was seen before it,
-   after an earlier step or from the bare problem (step -1). A completer that never solves the problem
+4. *Solvable*: in a search, failures count against a step only where success was seen before it, after
+   an earlier step or from the bare problem (step -1). A completer that never solves the problem
    fails everywhere, and that is no fault of the step.
-5. Whatever is neither probed nor implied is undetermined.
+5. *People*: a reviewer's first error overrules all of this.
+6. Whatever is neither probed nor implied is undetermined.
 
 Math-Shepherd as published labels each step by its own trials alone; rule 3 is applied to it too (in
 the baseline's favour), and each label keeps its own counts.
-
-More evidence from the same probes only turns undetermined labels into determined ones, as long as the
-evidence does not contradict itself (a prefix that looks bad before one that looks good, a refuted step
-in a chain with the right answer): then what came later may overturn what was believed before. A binary
-search never gathers evidence of the first kind.
 """
 
 from collections.abc import Sequence
 
 from distill.config import LabellingSettings
-from distill.errors import DataError
-from distill.labelling.evidence import tally_rollouts
+from distill.labelling.evidence import EventsOf, events_of
+from distill.labelling.known import Known, bounds, known
 from distill.labelling.posterior import jeffreys
-from distill.labelling.trials import Tally, certainly_bad_from, prefix_status, with_own_outcome
+from distill.labelling.protocol import Case
+from distill.labelling.trials import Tally, tally
 from distill.records import Chain, Event, EventKind, Outcome, StepLabel, StepStatus
+
+Labelled = tuple[tuple[StepLabel, ...], int | None]
 
 
 def derive_labels(
-    chain: Chain, events: Sequence[Event], settings: LabellingSettings
-) -> tuple[tuple[StepLabel, ...], int | None]:
-    """One label a step and the first error (0-based, -1 none, None undetermined or no steps).
+    chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings
+) -> list[Labelled]:
+    """For each chain of one problem: one label a step, and the first error (0-based, -1 none, None
+    undetermined or no steps).
 
-    The chain's own outcome is read from `chain`; its OUTCOME event is the same fact on record and is
-    not counted again.
+    `events` are those of all the problem's chains, in any order. A chain's own outcome is read from
+    the chain; its OUTCOME event is the same fact on record and is not counted again.
 
-    A label's counts, `soft` (posterior mean) and interval are those of its own trials, among them the
-    chain's own outcome if `settings.count_outcome`; a label that is implied by another prefix has none.
+    A label's counts, `soft` (posterior mean) and interval are those of the rollouts of its prefix, for
+    whichever chain they were asked, and the chain's own outcome if `settings.count_outcome`; a label
+    that is implied by another prefix has none.
 
     Raises:
-        DataError: an event belongs to another chain or lies beyond this one.
+        DataError: an event belongs to another chain or lies beyond its own.
     """
-    _require_own(chain, events)
-    rollouts = tally_rollouts(events)
-    refuted = _refutations(events) if settings.step_checks else {}
-    own = chain.outcome if settings.count_outcome else None
-    last_good, first_bad = _bounds(chain, rollouts, refuted, settings)
+    found = events_of(chains, events)
+    refuted = [_refutations(found, c) if settings.step_checks else {} for c in range(len(chains))]
+    case = Case(tuple(chains), tuple(tuple(sorted(steps)) for steps in refuted))
+    evidence = known(case)
+    for node, rollouts in found.rollouts.items():
+        evidence.rollouts[node] = tally(event.outcome for event in rollouts)
+    return [_labelled(settings, evidence, found, refuted[c], c) for c in range(len(chains))]
+
+
+def _labelled(
+    settings: LabellingSettings, evidence: Known, found: EventsOf, refuted: dict[int, str], c: int
+) -> Labelled:
+    n = len(evidence.case.chains[c].steps)
+    reviewed = next((event for event in found.reviews if event.chain_id == evidence.case.chains[c].id), None)
+    if reviewed is None:
+        last_good, first_bad = bounds(settings, evidence, c)
+    else:
+        first_bad = n if reviewed.step < 0 else reviewed.step
+        last_good = first_bad - 1
+    own = evidence.case.chains[c].outcome if settings.count_outcome else None
     labels = tuple(
-        _label(rollouts.get(step, Tally()), own, _status(step, last_good, first_bad), refuted.get(step, ""))
-        for step in range(len(chain.steps))
+        _label(
+            found.rollouts.get(evidence.paths[c][step + 1], []),
+            own,
+            _status(step, last_good, first_bad),
+            refuted.get(step, ""),
+            reviewed.detail if reviewed else "",
+        )
+        for step in range(n)
     )
-    return labels, _first_error(len(chain.steps), last_good, first_bad)
-
-
-def _bounds(
-    chain: Chain, rollouts: dict[int, Tally], refuted: dict[int, str], settings: LabellingSettings
-) -> tuple[int, int]:
-    """Last step known good (-1: none) and first step known bad (number of steps: none)."""
-    own = chain.outcome if settings.count_outcome else None
-    certain = certainly_bad_from(chain, refuted)
-    seen = [prefix_status(rollouts.get(i, Tally()), own, settings.good_at) for i in range(certain)]
-    last_good = max((i for i, status in enumerate(seen) if status == StepStatus.GOOD), default=-1)
-    first_bad = next((i for i in range(last_good + 1, certain) if seen[i] == StepStatus.BAD), certain)
-    if settings.method == "binary" and last_good < 0:
-        root = prefix_status(rollouts.get(-1, Tally()), own, settings.good_at)
-        first_bad = first_bad if root == StepStatus.GOOD else certain
-    return last_good, first_bad
+    return labels, _first_error(n, last_good, first_bad)
 
 
 def _status(step: int, last_good: int, first_bad: int) -> StepStatus:
@@ -86,8 +95,10 @@ def _first_error(n: int, last_good: int, first_bad: int) -> int | None:
     return first_bad if first_bad < n else -1
 
 
-def _label(rollouts: Tally, own: Outcome | None, status: StepStatus, refutation: str) -> StepLabel:
-    seen = with_own_outcome(rollouts, own)
+def _label(
+    rollouts: Sequence[Event], own: Outcome | None, status: StepStatus, refutation: str, review: str
+) -> StepLabel:
+    seen = tally(event.outcome for event in rollouts) + (Tally() if own is None else tally([own]))
     posterior = jeffreys(seen.successes, seen.failures)
     return StepLabel(
         status=status,
@@ -98,23 +109,18 @@ def _label(rollouts: Tally, own: Outcome | None, status: StepStatus, refutation:
         low=posterior.low,
         high=posterior.high,
         refutation=refutation,
+        stopping_rule=rollouts[-1].stopping_rule if rollouts else "",
+        tokens=sum(event.generated_tokens for event in rollouts),
+        seeds=tuple(dict.fromkeys(event.seed for event in rollouts)),
+        completer=rollouts[-1].generator if rollouts else "",
+        review=review,
     )
 
 
-def _refutations(events: Sequence[Event]) -> dict[int, str]:
-    """What refutes each refuted step, keyed by step."""
+def _refutations(found: EventsOf, c: int) -> dict[int, str]:
+    """What refutes each refuted step of chain `c`, keyed by step."""
     return {
         event.step: event.detail or "refuted"
-        for event in events
+        for event in found.checks[c]
         if event.kind == EventKind.STEP_CHECK and event.outcome == Outcome.INCORRECT
     }
-
-
-def _require_own(chain: Chain, events: Sequence[Event]) -> None:
-    for event in events:
-        if event.chain_id != chain.id or not -1 <= event.step < len(chain.steps):
-            raise DataError(
-                f"chain {chain.id}: expected events of this chain at steps -1..{len(chain.steps) - 1}, "
-                f"found one of chain {event.chain_id} at step {event.step}; group events by chain id, "
-                "and label the chains that they were gathered for"
-            )

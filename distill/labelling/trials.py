@@ -1,66 +1,93 @@
-"""What the trials of one prefix say of it, and the stopping rule that they were gathered under.
+"""What the trials of one prefix say of it: fixed K against a threshold, and Wald's sequential test.
 
 Policies (while they search) and labels (afterwards) judge a prefix by the functions of this file, so
 that a search can never end on a belief that the labels do not share.
 """
 
-import re
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from distill.records import Chain, Outcome, StepStatus
 
-_PLANNED = re.compile(r"\bn=(\d+)\b")
-
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Rollouts of one prefix. `missing` were planned by the stopping rule but are not in the evidence
-    (a truncated log): each of them may still turn out either way."""
+    """Trials of one prefix. Undecided ones count on neither side."""
 
     successes: int = 0
     failures: int = 0
     undecided: int = 0
-    missing: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
             self.successes + other.successes,
             self.failures + other.failures,
             self.undecided + other.undecided,
-            self.missing + other.missing,
         )
 
+    @property
+    def total(self) -> int:
+        """All trials, undecided ones too."""
+        return self.successes + self.failures + self.undecided
 
-def tally(outcomes: Iterable[Outcome], planned: int | None = None) -> Tally:
-    """Counts of one probe; `planned` is how many rollouts its rule asked for (None: as many as came)."""
+
+NOTHING = Tally()
+
+
+def tally(outcomes: Iterable[Outcome]) -> Tally:
+    """Counts of some outcomes."""
     counts = Counter(outcomes)
-    missing = max(0, planned - counts.total()) if planned is not None else 0
-    return Tally(counts[Outcome.CORRECT], counts[Outcome.INCORRECT], counts[Outcome.UNDECIDED], missing)
-
-
-def with_own_outcome(rollouts: Tally, own: Outcome | None) -> Tally:
-    """The tally with the chain's own final answer as one more trial (None: it does not count)."""
-    return rollouts if own is None else rollouts + tally([own])
+    return Tally(counts[Outcome.CORRECT], counts[Outcome.INCORRECT], counts[Outcome.UNDECIDED])
 
 
 def prefix_status(rollouts: Tally, own: Outcome | None, good_at: float) -> StepStatus:
-    """Good when the success rate is above `good_at` however the missing trials turn out, bad when it is
-    not above it however they turn out, undetermined in between.
+    """Good when the success rate is above `good_at`, else bad; undetermined without a decided rollout.
 
     `own` is the outcome of the chain itself when it counts as a trial. A failure of the chain alone
-    makes no prefix bad (it says that *some* step is wrong), so bad takes a decided rollout. Undecided
-    trials count on neither side.
+    makes no prefix bad (it says that *some* step is wrong), so bad takes a decided rollout.
     """
-    seen = with_own_outcome(rollouts, own)
-    total = seen.successes + seen.failures + seen.missing
-    if total and seen.successes / total > good_at:
+    seen = rollouts if own is None else rollouts + tally([own])
+    decided = seen.successes + seen.failures
+    if decided and seen.successes / decided > good_at:
         return StepStatus.GOOD
-    probed = rollouts.successes + rollouts.failures > 0
-    if probed and (seen.successes + seen.missing) / total <= good_at:
-        return StepStatus.BAD
-    return StepStatus.UNDETERMINED
+    return StepStatus.BAD if rollouts.successes + rollouts.failures else StepStatus.UNDETERMINED
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTest:
+    """Wald's sequential probability ratio test of one prefix: is its success rate at most `low` (an
+    error behind it) or at least `high` (good)?
+
+    With bounds ln(1/false_positive) and ln(false_negative) on the log-likelihood ratio, a prefix of rate
+    <= `low` is called good with probability at most `false_positive`, one of rate >= `high` is called
+    bad with probability at most `false_negative` (Wald, "Sequential Tests of Statistical Hypotheses",
+    Annals of Mathematical Statistics 16(2), 1945, section 3.2; in between, either may happen).
+    """
+
+    low: float
+    high: float
+    false_positive: float
+    false_negative: float
+
+    @property
+    def gain(self) -> float:
+        """What a success adds to the log-likelihood ratio (infinite when a lost prefix never succeeds)."""
+        return math.log(self.high / self.low) if self.low > 0 else math.inf
+
+    @property
+    def loss(self) -> float:
+        """What a failure takes from it."""
+        return -math.log((1 - self.high) / (1 - self.low))
+
+    def status(self, seen: Tally) -> StepStatus:
+        """The test's decision after these trials, undetermined while it would go on."""
+        up = seen.successes * self.gain if seen.successes else 0.0
+        ratio = up - seen.failures * self.loss
+        if ratio >= -math.log(self.false_positive):
+            return StepStatus.GOOD
+        return StepStatus.BAD if ratio <= math.log(self.false_negative) else StepStatus.UNDETERMINED
 
 
 def certainly_bad_from(chain: Chain, refuted: Iterable[int]) -> int:
@@ -72,14 +99,3 @@ def certainly_bad_from(chain: Chain, refuted: Iterable[int]) -> int:
     n = len(chain.steps)
     last = n - 1 if chain.outcome == Outcome.INCORRECT else n
     return max(0, min([last, *refuted]))
-
-
-def stopping_rule(method: str, n: int, again: bool = False) -> str:
-    """The text that goes with every rollout: who asked, whether for the second time, and for how many."""
-    return f"{method} {'again ' if again else ''}n={n}"
-
-
-def planned_trials(rule: str) -> int | None:
-    """How many rollouts a stopping rule asked for; None when it does not say."""
-    found = _PLANNED.search(rule)
-    return int(found[1]) if found else None

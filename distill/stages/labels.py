@@ -1,48 +1,79 @@
 """Step labels: derived late from the evidence, so that a threshold never costs a teacher token."""
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from distill.labelling.labels import derive_labels
+from distill.config import LabellingSettings
+from distill.labelling.labels import Labelled, derive_labels
 from distill.labelling.quality import label_accuracy
+from distill.labelling.review import read_answers, review_events, review_rows
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem
 from distill.stages.run import Run
+from distill.storage import write_bytes
 from generators.truth import exact_first_error
 
 
 def derive(run: Run) -> dict[str, Any]:
-    """One labelled chain for every chain with steps; the accuracy of it all where truth is known."""
+    """One labelled chain for every chain with steps; the accuracy of it all where truth is known. The
+    most uncertain go to `review.jsonl` in the run folder."""
     with run.view.stage("labels", 1):
-        return _derive(run)
+        settings = run.recipe.labelling
+        parts = (run.read("problems", Problem), run.read("chains", Chain), run.read("evidence", Event))
+        labelled = label_all(*parts, settings)
+        run.write_shards("labels", labelled, run.recipe.problems.shard_size * run.recipe.chains.per_problem)
+        rows = review_rows(labelled, settings.review)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_bytes(run.folder.path / "review.jsonl", text.encode())
+        return label_stats(labelled) | {"labelling": settings.model_dump(mode="json")}
 
 
-def _derive(run: Run) -> dict[str, Any]:
-    problems = {problem.id: problem for problem in run.read("problems", Problem)}
-    chains = [chain for chain in run.read("chains", Chain) if chain.steps]
+def label_all(
+    problems: Sequence[Problem], chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings
+) -> list[LabelledChain]:
+    """Labels of every chain that has steps, in the order of `chains`; people's answers in
+    `settings.reviews` are evidence too."""
+    by_id = {problem.id: problem for problem in problems}
+    with_steps = {chain.id: chain for chain in chains if chain.steps}
     evidence: dict[str, list[Event]] = defaultdict(list)
-    for event in run.read("evidence", Event):
+    for event in [*events, *_reviews(settings.reviews, with_steps)]:
         evidence[event.chain_id].append(event)
-    labelled = [_label(run, problems[chain.problem_id], chain, evidence[chain.id]) for chain in chains]
-    run.write_shards("labels", labelled, run.recipe.problems.shard_size * run.recipe.chains.per_problem)
-    return _stats(labelled)
+    siblings: dict[str, list[Chain]] = defaultdict(list)
+    for chain in with_steps.values():
+        siblings[chain.problem_id].append(chain)
+    found: dict[str, Labelled] = {}
+    for group in siblings.values():
+        of_all = [event for chain in group for event in evidence[chain.id]]
+        found |= zip((c.id for c in group), derive_labels(group, of_all, settings), strict=True)
+    return [
+        _record(by_id[c.problem_id], c, found[c.id], evidence[c.id], settings) for c in with_steps.values()
+    ]
 
 
-def _label(run: Run, problem: Problem, chain: Chain, events: list[Event]) -> LabelledChain:
-    labels, first_error = derive_labels(chain, events, run.recipe.labelling)
+def _reviews(path: str | None, chains: dict[str, Chain]) -> list[Event]:
+    return review_events(read_answers(Path(path), chains), chains) if path else []
+
+
+def _record(
+    problem: Problem, chain: Chain, found: Labelled, events: Sequence[Event], settings: LabellingSettings
+) -> LabelledChain:
+    """`events` are the chain's own: rollouts of a shared prefix are paid for by the chain that asked."""
     rollouts = [event for event in events if event.kind == EventKind.ROLLOUT]
     refuted = [e for e in events if e.kind == EventKind.STEP_CHECK and e.outcome == Outcome.INCORRECT]
     return LabelledChain(
         problem=problem,
         chain=chain,
-        labels=labels,
-        first_error=first_error,
-        method=run.recipe.labelling.method,
+        labels=found[0],
+        first_error=found[1],
+        method=settings.method,
         rollout_tokens=sum(event.generated_tokens for event in rollouts),
         checks_used=len(refuted),
     )
 
 
-def _stats(labelled: list[LabelledChain]) -> dict[str, Any]:
+def label_stats(labelled: list[LabelledChain]) -> dict[str, Any]:
     """Counts by status and first error, and accuracy against exact truth where there is one."""
     positions = Counter("undetermined" if x.first_error is None else str(x.first_error) for x in labelled)
     truth = {

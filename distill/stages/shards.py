@@ -44,7 +44,8 @@ class ShardOutcomes:
             return ()
         count = self._folder.rows(self._problems, task.index)
         self._pieces[task.index] = [None] * count
-        return [replace(task, only=position) for position in range(count)]
+        share = max(1, task.budget // count) if task.budget else 0
+        return [replace(task, only=position, budget=share) for position in range(count)]
 
     def _put(self, task: ShardTask, result: dict[str, Any]) -> None:
         pieces = self._pieces[task.index]

@@ -26,7 +26,8 @@ def write_heldout_chains(run: Run) -> dict[str, Any]:
 def gather_evidence(run: Run) -> dict[str, Any]:
     """Rollouts and exact step checks, as the labelling policy asks for them."""
     completer = run.recipe.completer or run.recipe.teacher
-    return _spread(run, "evidence", "gather_evidence", completer, ("problems", "chains"))
+    budget = run.recipe.labelling.budget_tokens
+    return _spread(run, "evidence", "gather_evidence", completer, ("problems", "chains"), budget=budget)
 
 
 def _spread(
@@ -36,11 +37,13 @@ def _spread(
     engine: GeneratorSettings,
     inputs: tuple[str, ...],
     per_problem: int = 0,
+    budget: int = 0,
 ) -> dict[str, Any]:
-    """Run a worker's method over every shard that is not there yet."""
+    """Run a worker's method over every shard that is not there yet; `budget` is shared out by rows."""
     fingerprint = run.fingerprints[stage]
     count = len(run.folder.shards(inputs[0]))
     finished = run.folder.finished_shards(stage, fingerprint)
+    shares = _shares(run, inputs[-1], count, budget)
     tasks = [
         ShardTask(
             stage,
@@ -48,6 +51,7 @@ def _spread(
             tuple(str(run.folder.shard_path(name, index)) for name in inputs),
             fingerprint,
             per_problem,
+            shares[index],
         )
         for index in range(count)
         if index not in finished
@@ -71,6 +75,14 @@ def _spread(
             )
     kept = {"shards_before": len(finished)} if finished and tasks else {}
     return add_stats(ended.stats) | {"shards": count} | kept
+
+
+def _shares(run: Run, made_from: str, count: int, budget: int) -> list[int]:
+    """The budget of each shard, by its records; fixed before the work, so that none depends on another."""
+    if not budget:
+        return [0] * count
+    rows = [run.folder.rows(made_from, index) for index in range(count)]
+    return [max(1, budget * each // max(1, sum(rows))) for each in rows]
 
 
 def _may_set_aside(run: Run, problems: str) -> int:

@@ -20,7 +20,8 @@ from distill.artifacts import RunFolder, read_records
 from distill.cluster import Reporter
 from distill.config import GeneratorSettings, Recipe
 from distill.labelling.evidence import check_events, outcome_event, rollout_events
-from distill.labelling.policies import Policy, RolloutRequest, RolloutResult, make_policy
+from distill.labelling.policies import make_policy
+from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult, by_problem
 from distill.records import (
     Chain,
     Event,
@@ -52,6 +53,8 @@ class ShardTask:
     inputs: tuple[str, ...]
     fingerprint: str
     per_problem: int = 0
+    budget: int = 0
+    """Rollout tokens that this shard may take (0: no limit)."""
     only: int = -1
 
     @property
@@ -121,7 +124,7 @@ class ShardWorker:
         for chain, verdicts in zip(chains, checks, strict=True):
             events += check_events(chain, verdicts)
         async with shown_progress(report, task.key, len(chains), self._engine) as progress:
-            rollouts, usage = await self._run_policies(problems, chains, checks, progress)
+            rollouts, usage = await self._run_policies(problems, chains, checks, task.budget, progress)
         events = _chain_by_chain(events + rollouts)
         return self._finish(task, events, _evidence_stats(len(chains), events, usage))
 
@@ -207,44 +210,42 @@ class ShardWorker:
         problems: dict[str, Problem],
         chains: Sequence[Chain],
         checks: Sequence[list[checkers.Verdict]],
+        budget: int,
         progress: Progress,
     ) -> tuple[list[Event], Usage]:
-        """All policies in lock step: one round is every policy's pending requests at once."""
-        live: list[tuple[Chain, Policy, list[RolloutRequest]]] = []
-        for chain, verdicts in zip(chains, checks, strict=True):
-            policy = make_policy(self._recipe.labelling, chain, [Outcome(v.status.value) for v in verdicts])
-            live.append((chain, policy, next(policy, [])))
+        """All policies in lock step: one round is every policy's pending requests at once. No round is
+        begun once `budget` tokens are spent; what was not asked stays undetermined."""
+        live: list[tuple[int, Policy, list[RolloutRequest]]] = []
+        for places in by_problem(chains):
+            statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places]
+            policy = make_policy(self._recipe.labelling, [chains[i] for i in places], statuses)
+            live.append((len(places), policy, next(policy, [])))
         events: list[Event] = []
         usage = Usage()
         while live:
-            finished = [entry for entry in live if not entry[2]]
-            progress.add(len(finished), 0)
-            live = [entry for entry in live if entry[2]]
-            answers = await asyncio.gather(
-                *(
-                    self._rollout(problems[chain.problem_id], chain, request)
-                    for chain, _, requests in live
-                    for request in requests
-                )
-            )
+            spent = 0 < budget <= usage.generated_tokens
+            progress.add(sum(count for count, _, requests in live if spent or not requests), 0)
+            live = [] if spent else [entry for entry in live if entry[2]]
+            asked = [request for _, _, requests in live for request in requests]
+            answers = await asyncio.gather(*(self._rollout(problems[r.chain.problem_id], r) for r in asked))
             progress.add(0, sum(u.generated_tokens for _, _, u in answers))
-            arrived = iter(answers)
-            following = []
-            for chain, policy, requests in live:
-                mine = [next(arrived) for _ in requests]
-                events += [event for _, found, _ in mine for event in found]
-                usage = sum((u for _, _, u in mine), usage)
-                following.append((chain, policy, _advance(policy, [result for result, _, _ in mine])))
-            live = following
+            events += [event for _, found, _ in answers for event in found]
+            usage = sum((u for _, _, u in answers), usage)
+            results = iter([result for result, _, _ in answers])
+            live = [
+                (count, policy, _advance(policy, [next(results) for _ in requests]))
+                for count, policy, requests in live
+            ]
         return events, usage
 
     async def _rollout(
-        self, problem: Problem, chain: Chain, request: RolloutRequest
+        self, problem: Problem, request: RolloutRequest
     ) -> tuple[RolloutResult, list[Event], Usage]:
-        """Continue after a step `request.n` times, and judge each final answer."""
+        """Continue a prefix `request.n` times, and judge each final answer."""
+        chain = request.chain
         end = chain.step_ends[request.step] if request.step >= 0 else 0
         prefix = (*self._engine.prompt(problem.question, rollout=True), *chain.token_ids[:end])
-        seed = derived_seed(self._recipe.seed, chain.id, request.step, request.rule)
+        seed = derived_seed(self._recipe.seed, problem.id, list(request.prefix), request.first)
         completion = await self._engine.sample(prefix, request.n, seed)
         begun = chain.token_ids[:end]  # decoded whole: a token may hold the end of one step and more
         texts = [self._engine.decode((*begun, *sample.token_ids)) for sample in completion.samples]
@@ -254,10 +255,9 @@ class ShardWorker:
             _rollout_outcome(sample, verdict, whole)
             for sample, verdict in zip(completion.samples, verdicts, strict=True)
         )
-        tokens = [sample.generated_tokens for sample in completion.samples]
-        result = RolloutResult(request.step, outcomes, sum(tokens))
-        found = rollout_events(chain, request, outcomes, tokens, seed, self._engine.name)
-        return result, found, completion.usage
+        counts = tuple(sample.generated_tokens for sample in completion.samples)
+        result = RolloutResult(outcomes, counts)
+        return result, rollout_events(request, result, seed, self._engine.name), completion.usage
 
 
 def _problems(task: ShardTask) -> list[Problem]:

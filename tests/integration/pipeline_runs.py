@@ -19,7 +19,7 @@ name: world
 problems: {source: world, count: 24, heldout: 8, shard_size: 8}
 teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=0.3", max_new_tokens: 2000}
 chains: {per_problem: 2, heldout_per_problem: 8}
-labelling: {method: binary, rollouts: 3}
+labelling: {rollouts: 3, adaptive: {floor: 0.1}}
 dataset: {validation_fraction: 0.3}
 verifier:
   {base: base, epochs: 1, batch_size: 16, evaluations: 1, max_length: 256, lora: {r: 4, alpha: 8}}

@@ -27,4 +27,4 @@ def labelled(
         content_id(question, texts, marks), problem.id, texts, outcome, answer="1", generator="scripted"
     )
     labels = tuple(StepLabel(KINDS[mark]) for mark in marks)
-    return LabelledChain(problem, chain, labels, first_error_of(marks), "binary", rollout_tokens=5)
+    return LabelledChain(problem, chain, labels, first_error_of(marks), "adaptive", rollout_tokens=5)

@@ -6,15 +6,17 @@ from types import SimpleNamespace
 
 from distill.config import LabellingSettings
 from distill.labelling.evidence import check_events, outcome_event, rollout_events
-from distill.labelling.policies import RolloutRequest, RolloutResult, make_policy
+from distill.labelling.policies import make_policy
+from distill.labelling.protocol import RolloutRequest, RolloutResult
 from distill.records import Chain, Event, Outcome
 
 Completer = Callable[[RolloutRequest], Sequence[Outcome]]
+LONGEST = 100_000
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a policy asked for, round by round, and all evidence of the chain."""
+    """What a policy asked for, round by round, and all evidence of the chains."""
 
     rounds: list[list[RolloutRequest]]
     events: list[Event]
@@ -24,8 +26,15 @@ class Gathered:
         return [request for asked in self.rounds for request in asked]
 
 
-def make_chain(n: int, outcome: Outcome) -> Chain:
-    return Chain("chain", "problem", tuple(f"step {i}" for i in range(n)), outcome)
+def make_settings(method: str = "adaptive", adaptive: dict[str, object] | None = None, **more: object):  # type: ignore[no-untyped-def]
+    """Settings under which a perfect completer is judged by few rollouts."""
+    return LabellingSettings.model_validate(
+        {"method": method, "rollouts": 4, "adaptive": adaptive or {}, **more}
+    )
+
+
+def make_chain(n: int, outcome: Outcome, name: str = "chain", steps: Sequence[str] = ()) -> Chain:
+    return Chain(name, "problem", tuple(steps) or tuple(f"step {i}" for i in range(n)), outcome)
 
 
 def truthful_chain(n: int, first_error: int) -> Chain:
@@ -43,25 +52,35 @@ def perfect(first_error: int) -> Completer:
 
 
 def gather(
-    settings: LabellingSettings, chain: Chain, complete: Completer, checks: Sequence[Outcome] = ()
+    settings: LabellingSettings,
+    chains: Chain | Sequence[Chain],
+    complete: Completer,
+    checks: Sequence[Sequence[Outcome]] = (),
 ) -> Gathered:
     """Run the policy to its end against `complete`; the events are those that a worker would write."""
-    verdicts = [
-        SimpleNamespace(status=c.value, reason=f"check {i}", compared=None) for i, c in enumerate(checks)
-    ]
-    events = [outcome_event(chain), *check_events(chain, verdicts)]
-    policy = make_policy(settings, chain, list(checks))
-    rounds = []
+    chains = [chains] if isinstance(chains, Chain) else chains
+    checks = checks or [[] for _ in chains]
+    events = [outcome_event(chain) for chain in chains]
+    for chain, found in zip(chains, checks, strict=True):
+        events += check_events(chain, [_verdict(c, i) for i, c in enumerate(found)])
+    policy = make_policy(settings, chains, checks)
+    rounds: list[list[RolloutRequest]] = []
     asked = next(policy, None)
     while asked is not None:
         rounds.append(asked)
+        assert asked, "a round is never empty"
+        assert len(rounds) < LONGEST, "the policy does not end"
         results = []
         for request in asked:
             outcomes = tuple(complete(request))
-            events += rollout_events(chain, request, outcomes, [7] * len(outcomes), 1, "simulated")
-            results.append(RolloutResult(request.step, outcomes, 7 * len(outcomes)))
+            results.append(RolloutResult(outcomes, (7,) * len(outcomes)))
+            events += rollout_events(request, results[-1], 1, "simulated")
         try:
             asked = policy.send(results)
         except StopIteration:
             asked = None
     return Gathered(rounds, events)
+
+
+def _verdict(check: Outcome, i: int) -> SimpleNamespace:
+    return SimpleNamespace(status=check.value, reason=f"check {i}", compared=None)

@@ -2,261 +2,256 @@
 
 import math
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelling_simulator import gather, make_chain, perfect, truthful_chain
+from labelling_simulator import gather, make_chain, make_settings, perfect, truthful_chain
 
-from distill.config import LabellingSettings
 from distill.errors import DataError
-from distill.labelling import METHODS, RolloutResult, derive_labels, make_policy
-from distill.records import Outcome, StepStatus
+from distill.labelling import METHODS, derive_labels, make_policy
+from distill.labelling.known import node_test
+from distill.records import Chain, Outcome, StepStatus
 
 CORRECT, INCORRECT, UNDECIDED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNDECIDED
-
-
-@st.composite
-def chain_and_error(draw: st.DrawFn, longest: int = 1000) -> tuple[int, int]:
-    n = draw(st.integers(1, longest))
-    return n, draw(st.integers(-1, n - 1))
-
-
-def make_settings(method: str = "binary", **kwargs: object) -> LabellingSettings:
-    return LabellingSettings.model_validate({"method": method, "rollouts": 4, **kwargs})
+FIXED = {"sequential": False, "floor": 0.0}
 
 
 @pytest.mark.parametrize("count_outcome", [True, False])
+@pytest.mark.parametrize("adaptive", [{}, FIXED, {"repair": 0.0}, {"relative": False, "floor": 0.0}])
 @pytest.mark.parametrize("method", METHODS)
-def test_every_short_chain_is_labelled_exactly(method: str, count_outcome: bool) -> None:
-    asked_of = make_settings(method, count_outcome=count_outcome)
-    for n in range(1, 18):
+def test_every_short_chain_is_labelled_exactly(
+    method: str, adaptive: dict[str, object], count_outcome: bool
+) -> None:
+    asked_of = make_settings(method, adaptive, count_outcome=count_outcome)
+    for n in range(1, 14):
         for first_error in range(-1, n):
             chain = truthful_chain(n, first_error)
             gathered = gather(asked_of, chain, perfect(first_error))
-            labels, found = derive_labels(chain, gathered.events, asked_of)
+            ((labels, found),) = derive_labels([chain], gathered.events, asked_of)
             assert found == first_error
             assert [label.hard for label in labels] == [
                 int(first_error < 0 or i < first_error) for i in range(n)
             ]
 
 
-@settings(max_examples=60, deadline=None)
-@given(chain_and_error(), st.booleans(), st.booleans())
-def test_binary_finds_the_exact_error_with_logarithmic_probes(
-    case: tuple[int, int], known_outcome: bool, count_outcome: bool
-) -> None:
-    n, first_error = case
-    chain = truthful_chain(n, first_error) if known_outcome else make_chain(n, UNDECIDED)
-    asked_of = make_settings(count_outcome=count_outcome)
-    gathered = gather(asked_of, chain, perfect(first_error))
-    assert derive_labels(chain, gathered.events, asked_of)[1] == first_error
-    assert len(gathered.requests) <= math.ceil(math.log2(n + 1)) + (first_error == 0)
-    assert all(len(asked) == 1 for asked in gathered.rounds)
-    assert all(request.n == 4 for request in gathered.requests)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_probes_grow_like_the_logarithm_of_the_chain(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 1000))
+    first_error = data.draw(st.integers(0, n - 1))
+    chain = truthful_chain(n, first_error)
+    for adaptive in ({}, FIXED):
+        asked_of = make_settings(adaptive=adaptive)
+        gathered = gather(asked_of, chain, perfect(first_error))
+        assert derive_labels([chain], gathered.events, asked_of)[0][1] == first_error
+        probed = {request.step for request in gathered.requests}
+        assert len(probed) <= math.ceil(math.log2(n + 1)) + 1
 
 
-@settings(max_examples=60, deadline=None)
-@given(chain_and_error(200), st.data())
-def test_a_refuted_step_is_found_at_once_when_it_is_the_first_error(
-    case: tuple[int, int], data: st.DataObject
-) -> None:
-    n, first_error = case
-    refuted = data.draw(st.integers(max(first_error, 0), n - 1))
-    chain = make_chain(n, INCORRECT)
-    checks = [INCORRECT if i == refuted else UNDECIDED for i in range(n)]
-    first_error = first_error if first_error >= 0 else refuted
-    gathered = gather(make_settings(), chain, perfect(first_error), checks)
-    labels, found = derive_labels(chain, gathered.events, make_settings())
-    assert found == first_error
-    assert labels[refuted].refutation == f"check {refuted}"
-    assert all(request.step < refuted for request in gathered.requests)
-    if refuted:
-        assert gathered.requests[0].step == refuted - 1
-    if refuted == first_error:
-        assert len(gathered.requests) == (refuted > 0)
-    assert len(gathered.requests) <= 1 + math.ceil(math.log2(n + 1))
+def test_a_chain_of_500_steps_takes_ten_probes() -> None:
+    chain = truthful_chain(500, 333)
+    gathered = gather(make_settings(), chain, perfect(333))
+    assert derive_labels([chain], gathered.events, make_settings())[0][1] == 333
+    assert len({request.step for request in gathered.requests}) <= 10
 
 
-def test_step_checks_off_ignores_refutations() -> None:
-    asked_of = make_settings(step_checks=False)
+@pytest.mark.parametrize("method", ["adaptive", "omegaprm"])
+def test_a_refuted_step_needs_no_rollout_and_bounds_the_search(method: str) -> None:
     chain = make_chain(9, INCORRECT)
-    checks = [UNDECIDED, INCORRECT, *[UNDECIDED] * 7]
-    gathered = gather(asked_of, chain, perfect(6), checks)
-    labels, found = derive_labels(chain, gathered.events, asked_of)
-    assert (found, labels[1].status, labels[1].refutation) == (6, StepStatus.GOOD, "")
+    checks = [[INCORRECT if i == 5 else UNDECIDED for i in range(9)]]
+    gathered = gather(make_settings(method), chain, perfect(5), checks)
+    ((labels, found),) = derive_labels([chain], gathered.events, make_settings(method))
+    assert (found, labels[5].refutation) == (5, "check 5")
+    assert all(request.step < 5 for request in gathered.requests)
+    if method == "adaptive":
+        assert {request.step for request in gathered.requests} == {-1, 4}
+    off = make_settings(method, step_checks=False)
+    ((labels, found),) = derive_labels([chain], gather(off, chain, perfect(7), checks).events, off)
+    assert (found, labels[5].refutation) == (7, "")
 
 
 def test_math_shepherd_as_published_asks_for_every_step_in_one_round() -> None:
     asked_of = make_settings("math_shepherd", count_outcome=False)
     for outcome in Outcome:
-        checks = [UNDECIDED, INCORRECT, UNDECIDED, UNDECIDED, UNDECIDED]
-        gathered = gather(asked_of, make_chain(5, outcome), perfect(1), checks)
+        gathered = gather(asked_of, make_chain(5, outcome), perfect(1))
         assert [[(r.step, r.n) for r in asked] for asked in gathered.rounds] == [[(i, 4) for i in range(5)]]
 
 
 def test_math_shepherd_with_the_own_outcome_leaves_out_what_is_known() -> None:
     asked_of = make_settings("math_shepherd")
-    right = gather(asked_of, make_chain(5, CORRECT), perfect(-1))
-    assert right.rounds == []
+    assert gather(asked_of, make_chain(5, CORRECT), perfect(-1)).rounds == []
     wrong = gather(asked_of, make_chain(5, INCORRECT), perfect(3))
     assert [request.step for request in wrong.requests] == [0, 1, 2, 3]
-    refuted = gather(
-        asked_of,
-        make_chain(5, INCORRECT),
-        perfect(2),
-        [UNDECIDED, UNDECIDED, INCORRECT, UNDECIDED, UNDECIDED],
-    )
-    assert [request.step for request in refuted.requests] == [0, 1]
-    labels, _ = derive_labels(make_chain(5, INCORRECT), wrong.events, asked_of)
-    assert [(label.successes, label.failures) for label in labels] == [
-        (4, 1),
-        (4, 1),
-        (4, 1),
-        (0, 5),
-        (0, 1),
-    ]
+    ((labels, _),) = derive_labels([make_chain(5, INCORRECT)], wrong.events, asked_of)
+    counts = [(label.successes, label.failures) for label in labels]
+    assert counts == [(4, 1), (4, 1), (4, 1), (0, 5), (0, 1)]
 
 
-def test_a_right_chain_needs_no_probe() -> None:
-    for method in METHODS:
-        chain = make_chain(6, CORRECT)
-        gathered = gather(make_settings(method), chain, perfect(2))
-        labels, found = derive_labels(chain, gathered.events, make_settings(method))
-        assert gathered.rounds == []
-        assert found == -1
-        assert all(label.successes == 1 for label in labels)
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("outcome", Outcome)
-def test_an_empty_chain_asks_for_nothing_and_has_no_labels(method: str, outcome: Outcome) -> None:
-    chain = make_chain(0, outcome)
-    gathered = gather(make_settings(method, count_outcome=False), chain, perfect(-1))
+@pytest.mark.parametrize("method", sorted({*METHODS} - {"record"}))
+def test_a_right_chain_needs_no_probe(method: str) -> None:
+    chain = make_chain(6, CORRECT)
+    gathered = gather(make_settings(method), chain, perfect(2))
     assert gathered.rounds == []
-    assert derive_labels(chain, gathered.events, make_settings(method)) == ((), None)
+    assert derive_labels([chain], gathered.events, make_settings(method))[0][1] == -1
 
 
-def test_binary_asks_once_more_and_then_searches_below() -> None:
-    """Nothing is ever decided after step 3; the first error is 2, then 5."""
-
-    def complete_with(first_error: int):  # type: ignore[no-untyped-def]
-        return lambda request: [UNDECIDED] * request.n if request.step == 3 else perfect(first_error)(request)
-
-    chain = make_chain(8, INCORRECT)
-    for first_error, expected in ((2, 2), (5, None)):
-        gathered = gather(make_settings(), chain, complete_with(first_error))
-        labels, found = derive_labels(chain, gathered.events, make_settings())
-        assert found == expected
-        steps = [request.step for request in gathered.requests]
-        assert steps[:2] == [3, 3]
-        assert gathered.requests[0].rule != gathered.requests[1].rule
-        assert all(step < 3 for step in steps[2:])
-        if expected is None:
-            assert [label.hard for label in labels] == [1, 1, 1, None, None, None, None, 0]
-
-
-def test_a_second_request_that_decides_settles_the_probe() -> None:
-    seen: list[int] = []
-
-    def complete(request):  # type: ignore[no-untyped-def]
-        seen.append(request.step)
-        return perfect(4)(request) if seen.count(request.step) > 1 else [UNDECIDED] * request.n
-
-    chain = make_chain(8, INCORRECT)
-    gathered = gather(make_settings(), chain, complete)
-    labels, found = derive_labels(chain, gathered.events, make_settings())
-    assert found == 4
-    assert {labels[step].undecided for step in seen} == {4}
+@pytest.mark.parametrize("method", sorted({*METHODS} - {"record"}))
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_empty_chain_has_no_labels(method: str, outcome: Outcome) -> None:
+    chain = make_chain(0, outcome)
+    gathered = gather(make_settings(method), chain, perfect(-1))
+    assert derive_labels([chain], gathered.events, make_settings(method)) == [((), None)]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_all_undecided_is_undetermined_not_wrong(method: str) -> None:
+@pytest.mark.parametrize("sequential", [True, False])
+def test_all_undecided_is_undetermined_not_wrong(method: str, sequential: bool) -> None:
+    asked_of = make_settings(method, {"sequential": sequential})
     for outcome, last in ((UNDECIDED, None), (INCORRECT, 0)):
         chain = make_chain(6, outcome)
-        gathered = gather(make_settings(method), chain, lambda request: [UNDECIDED] * request.n)
-        labels, found = derive_labels(chain, gathered.events, make_settings(method))
+        gathered = gather(asked_of, chain, lambda request: [UNDECIDED] * request.n)
+        ((labels, found),) = derive_labels([chain], gathered.events, asked_of)
         assert found is None
         assert [label.hard for label in labels] == [None] * 5 + [last]
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(sorted(METHODS)), st.integers(0, 60), st.sampled_from(list(Outcome)), st.data())
-def test_no_policy_repeats_a_prefix_or_leaves_the_chain(
-    method: str, n: int, outcome: Outcome, data: st.DataObject
-) -> None:
-    """Against a completer that answers anything, at any threshold and any checks."""
-    rng = random.Random(data.draw(st.integers(0, 2**32)))
-    asked_of = make_settings(
-        method, count_outcome=rng.random() < 0.5, good_at=rng.choice([0.0, 0.25, 0.6, 1.0]), rollouts=2
+def random_case(rng: random.Random) -> tuple[list[Chain], list[list[Outcome]]]:
+    """Chains of one problem that share beginnings, with any outcomes and checks."""
+    chains = []
+    for c in range(rng.randint(1, 4)):
+        steps = [f"{i} {rng.choice('ab') if rng.random() < 0.3 else ''}" for i in range(rng.randint(1, 12))]
+        chains.append(make_chain(0, rng.choice([*Outcome, INCORRECT]), f"chain {c}", steps))
+    checks = [[rng.choice([UNDECIDED] * 6 + [CORRECT, INCORRECT]) for _ in chain.steps] for chain in chains]
+    return chains, checks
+
+
+def random_settings(rng: random.Random, method: str):  # type: ignore[no-untyped-def]
+    adaptive = {
+        "sequential": rng.random() < 0.7,
+        "siblings": rng.random() < 0.5,
+        "relative": rng.random() < 0.5,
+        "floor": rng.choice([0.0, 0.1, 0.5]),
+        "repair": rng.choice([0.0, 0.1, 0.5]),
+        "batch": rng.randint(1, 3),
+        "most": rng.randint(1, 12),
+        "false_negative": rng.choice([0.05, 0.4]),
+    }
+    outcome, good_at = rng.random() < 0.7, rng.choice([0.0, 0.25, 0.6])
+    return make_settings(method, adaptive, count_outcome=outcome, good_at=good_at, rollouts=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**32))
+def test_policies_end_stay_in_the_chain_and_repeat_no_rollout(method: str, seed: int) -> None:
+    """Against a completer that answers anything; and labels do not depend on the order of events."""
+    rng = random.Random(seed)
+    chains, checks = random_case(rng)
+    asked_of = random_settings(rng, method)
+    mostly = rng.choice([CORRECT, INCORRECT, UNDECIDED])
+    gathered = gather(
+        asked_of, chains, lambda r: [rng.choice([mostly, *Outcome]) for _ in range(r.n)], checks
     )
-    checks = [rng.choice([UNDECIDED] * 6 + [CORRECT, INCORRECT]) for _ in range(n)]
-    answers: dict[int, list[tuple[Outcome, ...]]] = {}
-
-    def complete(request):  # type: ignore[no-untyped-def]
-        outcomes = tuple(rng.choice([UNDECIDED, UNDECIDED, CORRECT, INCORRECT]) for _ in range(request.n))
-        answers.setdefault(request.step, []).append(outcomes)
-        return outcomes
-
-    gathered = gather(asked_of, make_chain(n, outcome), complete, checks)
-    assert all(asked for asked in gathered.rounds)
-    assert all(-1 <= request.step < n for request in gathered.requests)
-    identities = [(request.step, request.rule) for request in gathered.requests]
-    assert len(set(identities)) == len(identities)
-    for given_answers in answers.values():
-        assert all(set(outcomes) == {UNDECIDED} for outcomes in given_answers[:-1])
-        assert len(given_answers) <= 2
-
-
-def test_noise_costs_accuracy_but_never_probes() -> None:
-    """A completer that finishes only 40% of good prefixes' rollouts: K decides how often it is right."""
-    right = {}
-    for k in (1, 16):
-        rng, asked_of, right[k] = random.Random(3), make_settings(rollouts=k), 0
-        for trial in range(200):
-            first_error = trial % 12
-
-            def complete(request, first_error=first_error, rng=rng):  # type: ignore[no-untyped-def]
-                p = 0.4 if request.step < first_error else 0.0
-                return [CORRECT if rng.random() < p else INCORRECT for _ in range(request.n)]
-
-            chain = make_chain(12, INCORRECT)
-            gathered = gather(asked_of, chain, complete)
-            right[k] += derive_labels(chain, gathered.events, asked_of)[1] == first_error
-            assert len(gathered.requests) <= 4
-    assert right[1] < 120
-    assert right[16] > 190
+    drawn: Counter[tuple[str, ...]] = Counter()
+    for asked in gathered.rounds:
+        if method != "math_shepherd":
+            assert len({request.prefix for request in asked}) == len(asked)
+        for request in asked:
+            assert -1 <= request.step < len(request.chain.steps)
+            assert request.n > 0
+            if method in ("adaptive", "math_shepherd"):
+                assert request.first == drawn[request.prefix]
+            drawn[request.prefix] += request.n
+    if method == "adaptive":
+        most = asked_of.adaptive.most + asked_of.adaptive.batch
+        assert max(drawn.values(), default=0) <= (most if asked_of.adaptive.sequential else 12)
+    if method in ("omegaprm", "record"):
+        assert all(count <= 3 for count in drawn.values())
+    shuffled = rng.sample(gathered.events, len(gathered.events))
+    labels = derive_labels(chains, gathered.events, asked_of)
+    again = derive_labels(chains, shuffled, asked_of)
+    assert [found for _, found in labels] == [found for _, found in again]
 
 
-def test_a_completer_that_repairs_errors_moves_the_first_error_later_unless_checked() -> None:
-    """Monte Carlo measures recoverability: success after a wrong step hides it, a refutation does not."""
-    chain = make_chain(8, INCORRECT)
-    repairing = perfect(6)  # the error at 3 is repaired until step 6
-    unchecked = gather(make_settings(), chain, repairing)
-    assert derive_labels(chain, unchecked.events, make_settings())[1] == 6
-    checks = [UNDECIDED] * 3 + [INCORRECT] + [UNDECIDED] * 4
-    checked = gather(make_settings(), chain, repairing, checks)
-    assert derive_labels(chain, checked.events, make_settings())[1] == 3
-    assert [request.step for request in checked.requests] == [2]
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_search_cut_off_by_its_budget_says_nothing_that_more_rounds_unsay(seed: int) -> None:
+    """With fixed thresholds: after each round of one chain's search, a label is what it will be, or
+    undetermined."""
+    rng = random.Random(seed)
+    n = rng.randint(1, 30)
+    chain = make_chain(n, INCORRECT)
+    adaptive = {"sequential": rng.random() < 0.7, "relative": rng.random() < 0.5}
+    asked_of = make_settings(adaptive=adaptive, good_at=rng.choice([0.0, 0.3]))
+    rate = [rng.random() for _ in range(n)]
+    gathered = gather(
+        asked_of, chain, lambda r: [CORRECT if rng.random() < rate[r.step] else INCORRECT] * r.n
+    )
+    full = derive_labels([chain], gathered.events, asked_of)[0][0]
+    for cut in range(len(gathered.events)):
+        part = derive_labels([chain], gathered.events[:cut], asked_of)[0][0]
+        if asked_of.adaptive.sequential:
+            for less, more in zip(part, full, strict=True):
+                assert less.status in (more.status, StepStatus.UNDETERMINED)
 
 
-def test_good_at_raises_the_bar() -> None:
-    """One success in four is enough at 0, not at 0.25."""
-    chain = make_chain(4, UNDECIDED)
-    for good_at, expected in ((0.0, -1), (0.25, 0)):
-        asked_of = make_settings(good_at=good_at)
-        gathered = gather(asked_of, chain, lambda r: [CORRECT] * (1 + (r.step < 0)) + [INCORRECT] * (r.n - 1))
-        assert derive_labels(chain, gathered.events, asked_of)[1] == expected
+def test_chains_share_the_rollouts_of_shared_prefixes() -> None:
+    """Two wrong chains that part after step 1: nothing common is asked for twice, both are labelled."""
+    left = make_chain(0, INCORRECT, "left", ["a", "b", "c", "d"])
+    right = make_chain(0, INCORRECT, "right", ["a", "b", "x", "y"])
+    solved = make_chain(0, CORRECT, "solved", ["a", "q"])
+    asked_of = make_settings()
+    complete = lambda r: [CORRECT if r.prefix in {(), ("a",), ("a", "b")} else INCORRECT] * r.n  # noqa: E731
+    gathered = gather(asked_of, [left, right, solved], complete)
+    assert max(Counter(r.prefix for r in gathered.requests if r.step < 2).values()) == 1
+    assert [found for _, found in derive_labels([left, right, solved], gathered.events, asked_of)] == [
+        2,
+        2,
+        -1,
+    ]
+    (early,) = [r for r in gathered.requests if r.prefix == ("a", "b")]
+    assert early.step == 1
 
 
-def test_wrong_number_of_checks_is_refused() -> None:
-    with pytest.raises(DataError, match=r"expected one check a step \(3\) or none, found 2"):
-        make_policy(make_settings(), make_chain(3, INCORRECT), [UNDECIDED] * 2)
+def test_a_problem_that_is_never_solved_is_skipped() -> None:
+    chain = make_chain(6, INCORRECT)
+    gathered = gather(make_settings(), chain, lambda r: [INCORRECT] * r.n)
+    assert {request.step for request in gathered.requests} == {-1}
+    assert len(gathered.requests) == 2  # with the chain's own failure, three: 0.7^3 < 0.4
+    assert derive_labels([chain], gathered.events, make_settings())[0][1] is None
 
 
-@pytest.mark.parametrize("answer", [[], [RolloutResult(1, (CORRECT,), 1)]])
-def test_results_that_answer_another_request_are_refused(answer: list[RolloutResult]) -> None:
-    policy = make_policy(make_settings(), make_chain(8, INCORRECT), [])
-    next(policy)
-    with pytest.raises(DataError, match="after step 3"):
-        policy.send(answer)
+@pytest.mark.slow
+@pytest.mark.parametrize("repair", [0.0, 0.05, 0.3])
+def test_the_sequential_test_keeps_its_promises_over_10000_nodes(repair: float) -> None:
+    asked = make_settings(adaptive={"repair": repair, "smallest": 0.8}).adaptive
+    assert_promises(asked, 10_000)
+
+
+def test_the_sequential_test_keeps_its_promises() -> None:
+    assert_promises(make_settings(adaptive={"repair": 0.1, "smallest": 0.8}).adaptive, 1000)
+
+
+def assert_promises(asked, nodes: int) -> None:  # type: ignore[no-untyped-def]
+    """Error rates at the boundary rates themselves, where they are greatest, within four standard errors."""
+    from distill.labelling.trials import Tally
+
+    for rate in (0.05, 0.3, 0.98):
+        test = node_test(asked, rate, 8)
+        for truth, wrong, promised in (
+            (test.high, StepStatus.BAD, test.false_negative),
+            (test.low, StepStatus.GOOD, test.false_positive),
+        ):
+            rng, errors = random.Random(f"{rate} {truth}"), 0
+            for _ in range(nodes):
+                seen = Tally()
+                while (status := test.status(seen)) == StepStatus.UNDETERMINED:
+                    seen += Tally(1, 0) if rng.random() < truth else Tally(0, 1)
+                errors += status == wrong
+            assert errors / nodes <= promised + 4 * math.sqrt(promised / nodes)
+
+
+def test_checks_that_do_not_fit_the_chain_are_refused() -> None:
+    with pytest.raises(DataError, match="one check a step"):
+        make_policy(make_settings(), [make_chain(3, INCORRECT)], [[UNDECIDED]])

@@ -21,7 +21,7 @@ def redone(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return {name for name in NAMES if first[name] != second[name]}
 
 
-@pytest.mark.parametrize("method", ["binary", "math_shepherd"])
+@pytest.mark.parametrize("method", ["adaptive", "math_shepherd"])
 def test_a_threshold_of_the_labels_costs_no_teacher_token(method: str) -> None:
     before, after = ({"labelling": {"method": method, "good_at": good_at}} for good_at in (0.0, 0.4))
     assert redone(before, after) == FROM_LABELS

@@ -21,7 +21,7 @@ def tokenizer():
 def labelled(*labels):
     steps = tuple(f"{i} + 1 = {i + 1}\n" for i in range(len(labels)))
     chain = Chain("c", "p", steps, Outcome.CORRECT)
-    return LabelledChain(Problem("p", "Q?", "1"), chain, tuple(labels), None, "binary")
+    return LabelledChain(Problem("p", "Q?", "1"), chain, tuple(labels), None, "adaptive")
 
 
 def test_labels_become_one_zero_and_unknown():

@@ -1,0 +1,332 @@
+"""Which labelling method is right most often for a teacher's token? Tables, a plot and JSON.
+
+    python benchmarks/labelling.py                   # recorded bank `figures` and the simulated teacher
+    python benchmarks/labelling.py --bank settings   # the set on which settings were fixed
+    python benchmarks/labelling.py --quick           # a fifth of the simulated problems
+    python benchmarks/labelling.py --verifier        # also trains a verifier on each method's labels (long)
+
+A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
+undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
+"""
+
+import argparse
+import json
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import labelling_banks
+import labelling_replay
+import labelling_teacher
+from record import RESULTS, record
+
+from distill.config import LabellingSettings
+from distill.labelling.known import node_test
+from distill.labelling.posterior import share
+from distill.labelling.trials import Tally
+from distill.records import StepStatus
+
+ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = {"method": "math_shepherd", "count_outcome": False, "step_checks": False}
+FAMILIES: dict[str, list[dict[str, Any]]] = {
+    "math_shepherd": [PUBLISHED | {"rollouts": k} for k in (1, 2, 4, 8, 16)],
+    "math_shepherd +outcome": [{"method": "math_shepherd", "rollouts": k} for k in (1, 2, 4, 8, 16)],
+    "omegaprm": [{"method": "omegaprm", "rollouts": k} for k in (1, 2, 4, 8, 16)],
+    "adaptive": [
+        {"adaptive": {"false_negative": fn, "smallest": smallest}}
+        for fn, smallest in ((0.45, 1.0), (0.4, 0.9), (0.3, 0.7), (0.2, 0.5), (0.1, 0.4), (0.05, 0.3))
+    ],
+}
+DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": 1}  # K=8; ours
+ABLATION: dict[str, dict[str, Any]] = {
+    "adaptive, all of it": {},
+    "own outcome not counted": {"count_outcome": False},
+    "siblings not counted": {"adaptive": {"siblings": False}},
+    "no problem skipped (floor 0)": {"adaptive": {"floor": 0.0}},
+    "refutations not used": {"step_checks": False},
+    "K=8 at each node, no sequential test": {"adaptive": {"sequential": False}},
+    "any success counts (repair 0)": {"adaptive": {"repair": 0.0}},
+    "not relative to progress": {"adaptive": {"relative": False}},
+    "rollouts in batches of 4": {"adaptive": {"batch": 4}},
+}
+WORLDS = {
+    "no repair": (labelling_teacher.World(), {}),
+    "repairs 10%": (labelling_teacher.World(repair=0.1), {"repair": 0.1}),
+    "repairs 30%": (labelling_teacher.World(repair=0.3), {"repair": 0.3}),
+    "breaks 10% of right prefixes": (labelling_teacher.World(breaks=0.1), {}),
+    "100 to 1,000 steps": (labelling_teacher.World(steps=(100, 1000), chains=2), {}),
+}
+REPAIRING = {"smallest": 0.7, "false_positive": 0.2}
+FRACTIONS = ("accuracy", "accuracy_wrong", "accuracy_wrong_answer", "coverage", "of_all")
+Figures = dict[str, Any]
+
+
+def settings(given: Mapping[str, Any], checks: bool) -> LabellingSettings:
+    """Settings with or without step checks; where `given` names them, that holds."""
+    return LabellingSettings.model_validate({"step_checks": checks, **given})
+
+
+def on_bank(items: Sequence[labelling_banks.Item], checks: bool) -> dict[str, list[Figures]]:
+    """Figures of every method at every budget."""
+    return {
+        name: [labelling_replay.figures(settings(given, checks), items) for given in family]
+        for name, family in FAMILIES.items()
+    }
+
+
+def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
+    """Simulated teachers: fixed K at each K and threshold, OmegaPRM and ours, without step checks."""
+    found: dict[str, dict[str, Figures]] = {}
+    for world_name, (world, ours) in WORLDS.items():
+        wanted = count // 25 if world.steps[1] >= 1000 else count
+        rivals: dict[str, dict[str, Any]] = {"omegaprm K=8": {"method": "omegaprm"}}
+        ks = (1, 2, 4, 8) if wanted == count else (1,)
+        for k in ks:
+            rivals[f"math_shepherd +outcome K={k}"] = {"method": "math_shepherd", "rollouts": k}
+        if ours:
+            for at in (0.25, 0.5):
+                given = {"method": "math_shepherd", "rollouts": 8, "good_at": at}
+                rivals[f"math_shepherd +outcome K=8, good above {at}"] = given
+        rivals["adaptive"] = {"adaptive": {**ours, **(REPAIRING if ours else {})}}
+        found[world_name] = {
+            name: labelling_replay.figures(settings(given, False), labelling_teacher.problems(world, wanted))
+            for name, given in rivals.items()
+        }
+    return found
+
+
+def ablation(items: Sequence[labelling_banks.Item]) -> dict[str, Figures]:
+    """The default with one ingredient taken away at a time, step checks on."""
+    return {n: labelling_replay.figures(settings(given, True), items) for n, given in ABLATION.items()}
+
+
+def promises(nodes: int) -> list[Figures]:
+    """Observed error rates of the sequential test at its own bounds, where they are greatest."""
+    rows = []
+    for repair in (0.01, 0.1, 0.3):
+        asked = LabellingSettings().adaptive.model_copy(update={"repair": repair})
+        for rate in (0.1, 0.5, 0.98):
+            test = node_test(asked, rate, 8)
+            for kind, truth, wrong, promised in (
+                ("bad called good", test.low, StepStatus.GOOD, test.false_positive),
+                ("good called bad", test.high, StepStatus.BAD, test.false_negative),
+            ):
+                draw = random.Random(f"{repair} {rate} {kind}")
+                errors = sum(_decide(test, truth, draw) == wrong for _ in range(nodes))
+                row = {"repair": repair, "pass_rate": rate, "error": kind, "promised": promised}
+                rows.append(row | {"at": truth, "observed": share(errors, nodes)})
+    return rows
+
+
+def _decide(test: Any, rate: float, draw: random.Random) -> StepStatus:
+    seen = Tally()
+    while (status := test.status(seen)) == StepStatus.UNDETERMINED:
+        seen += Tally(1, 0) if draw.random() < rate else Tally(0, 1)
+    return StepStatus(status)
+
+
+def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
+    """Different prefixes that `adaptive` asks for in one wrong chain, by its length."""
+    rows = []
+    for n in lengths:
+        world = labelling_teacher.World(steps=(n, n), pass_rate=(0.4, 0.9), chains=1, refutable=0.0)
+        sources = [s for s in labelling_teacher.problems(world, 60) if s.truth[0] >= 0]
+        counts = [
+            len({r.step for r in labelling_replay.replay(settings({}, False), s)[1]} - {-1}) for s in sources
+        ]
+        searched = [count for count in counts if count]
+        rows.append({"steps": n, "probes": sum(searched) / len(searched), "log2": math.log2(n)})
+    return rows
+
+
+def claims(without: Mapping[str, list[Figures]], with_checks: Mapping[str, list[Figures]]) -> list[Figures]:
+    """What must be seen, and whether it is: token ratios at no less accuracy than Math-Shepherd K=8, and
+    accuracy on wrong chains at its K=1 budget."""
+    base = without["math_shepherd"][3]
+    rows = []
+    for kind, ours_in, wanted in (
+        ("without step checks", without, (12, 4, 2)),
+        ("with step checks", with_checks, (20, 6, 4)),
+    ):
+        ours = ours_in["adaptive"][DEFAULT["adaptive"]]
+        enough = ours["accuracy"]["value"] >= base["accuracy"]["value"]
+        rivals = ("math_shepherd", "math_shepherd +outcome", "omegaprm")
+        for name, times in zip(rivals, wanted, strict=True):
+            ratio = without[name][3]["tokens_per_chain"] / ours["tokens_per_chain"]
+            text = f"{kind}: 1/{times} of {name} K=8's tokens"
+            rows.append({"claim": text, "found": f"1/{ratio:.1f}", "holds": enough and ratio >= times})
+        one = without["math_shepherd"][0]
+        afford = [f for f in ours_in["adaptive"] if f["tokens_per_chain"] <= one["tokens_per_chain"]]
+        best = max((f["accuracy_wrong"]["value"] for f in afford), default=0.0)
+        gain = 100 * (best - one["accuracy_wrong"]["value"])
+        text = f"{kind}: 10 points more on wrong chains at math_shepherd K=1's tokens"
+        rows.append({"claim": text, "found": f"{gain:+.1f}", "holds": gain >= 10})
+    return rows
+
+
+def repair_claims(worlds: Mapping[str, Mapping[str, Figures]]) -> list[Figures]:
+    """With completers that repair, against the best fixed K that takes no fewer tokens than a half more."""
+    rows = []
+    for name in ("repairs 10%", "repairs 30%"):
+        ours = worlds[name]["adaptive"]
+        for field, said in (("accuracy", "labelled chains"), ("accuracy_wrong", "wrong chains")):
+            rivals = {n: f for n, f in worlds[name].items() if n.startswith("math_shepherd")}
+            equal = [f for f in rivals.values() if f["tokens_per_chain"] <= 1.1 * ours["tokens_per_chain"]]
+            for which, others in (("equal tokens", equal), ("any tokens", list(rivals.values()))):
+                gain = 100 * (ours[field]["value"] - max(f[field]["value"] for f in others))
+                text = f"{name}: 5 points above the best fixed K at {which}, {said}"
+                rows.append({"claim": text, "found": f"{gain:+.1f}", "holds": gain >= 5})
+    return rows
+
+
+def table(rows: Sequence[tuple[str, Figures]], base: float) -> str:
+    """Markdown: one method a line; `base` is the tokens a chain to which costs are related."""
+    head = (
+        "method | first error right | on wrong chains | of these, wrong answers | coverage | right of all "
+        "| bad steps: precision | recall | rollout tokens a chain | a right label | cost"
+    )
+    lines = [f"| {head} |", "|" + "---|" * 11]
+    for name, f in rows:
+        fractions = [_points(f[k]) for k in FRACTIONS]
+        steps = [_points(f[k], False) for k in ("step_precision", "step_recall")]
+        costs = [f"{f['tokens_per_chain']:.1f}", f"{f['tokens_per_right_label']:.1f}"]
+        ratio = base / f["tokens_per_chain"] if f["tokens_per_chain"] else math.inf
+        lines.append("| " + " | ".join([name, *fractions, *steps, *costs, f"1/{ratio:.1f}"]) + " |")
+    return "\n".join(lines)
+
+
+def _points(found: Figures, interval: bool = True) -> str:
+    if found["value"] is None:
+        return "–"
+    text = f"{100 * found['value']:.1f}"
+    return f"{text} [{100 * found['low']:.0f}, {100 * found['high']:.0f}]" if interval else text
+
+
+def _plain_table(rows: Sequence[Figures]) -> str:
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    shown: Callable[[Any], str] = lambda v: (  # noqa: E731
+        _points(v) if isinstance(v, dict) else f"{v:.3g}" if isinstance(v, float) else str(v)
+    )
+    return "\n".join([*lines, *("| " + " | ".join(shown(v) for v in row.values()) + " |" for row in rows)])
+
+
+def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
+    """Accuracy against tokens, one curve a method."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "labelling"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharex=True)
+    parts = (("accuracy", "first error right, labelled chains"), ("of_all", "first error right, all chains"))
+    for axis, (field, title) in zip(axes, parts, strict=True):
+        for name, family in found.items():
+            x = [f["tokens_per_chain"] for f in family]
+            axis.plot(x, [100 * f[field]["value"] for f in family], marker="o", markersize=3, label=name)
+        axis.set(xscale="log", xlabel="rollout tokens a chain", title=title)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("%")
+    axes[0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+
+
+def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
+    """F1 of a verifier trained on each method's labels, and on exact truth, in one run folder: chains are
+    written once, and the methods differ from the evidence on."""
+    from distill.loading import load_recipe
+    from distill.pipeline import execute
+    from distill.progress import ProgressView
+
+    found = {}
+    for name in (*names, "exact truth"):
+        given = FAMILIES.get(name, FAMILIES["adaptive"])[DEFAULT.get(name, 1)]
+        overrides = ["name=bench-labels", *(f"labelling.{k}={json.dumps(v)}" for k, v in given.items())]
+        if name == "exact truth":
+            folder = ROOT / "runs" / "bench-labels"
+            overrides.append(f"labelling.reviews={_truth_file(folder)}")
+        folder = execute(load_recipe("quickstart", overrides), ProgressView()).path
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        found[name] = summary["evaluation"]["scorers"]["verifier_4bit"]["f1"]
+    return found
+
+
+def _truth_file(run: Path) -> Path:
+    """The exact first error of every chain of a run, in the form of people's answers."""
+    from distill.artifacts import RunFolder, read_records
+    from distill.records import LabelledChain
+    from generators.truth import exact_first_error
+
+    shards = RunFolder.reader(run).shards("labels")
+    rows = [row for path in shards for row in read_records(path, LabelledChain)]
+    judged = [(row.chain.id, exact_first_error(row.problem, row.chain.steps)) for row in rows]
+    lines = [
+        json.dumps({"chain_id": chain, "answer": truth[0], "reviewer": "exact judge"})
+        for chain, truth in judged
+        if truth is not None
+    ]
+    target = run / "truth.jsonl"
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return target
+
+
+def main() -> None:
+    """Print all tables, write the plot and the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--bank", default="figures")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--verifier", action="store_true")
+    asked = parser.parse_args()
+    count = 200 if asked.quick else 1000
+    items = labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz")
+    without, with_checks = on_bank(items, False), on_bank(items, True)
+    base = without["math_shepherd"][3]["tokens_per_chain"]
+    worlds = on_worlds(count)
+    found: dict[str, Any] = {
+        "bank": asked.bank,
+        "problems": len(items),
+        "without_checks": without,
+        "with_checks": with_checks,
+        "ablation": ablation(items),
+        "worlds": worlds,
+        "promises": promises(1000 if asked.quick else 10_000),
+        "probes": probes(),
+        "claims": [*claims(without, with_checks), *repair_claims(worlds)],
+    }
+    if asked.verifier:
+        found["verifier_f1"] = verifier_f1(list(FAMILIES))
+    text = report(found, base)
+    print(text)
+    name = "labelling" if asked.bank == "figures" else f"labelling-{asked.bank}"
+    record(name, f"python benchmarks/labelling.py --bank {asked.bank}" + " --quick" * asked.quick, found)
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    plot(without, RESULTS / f"{name}.svg")
+
+
+def report(found: Mapping[str, Any], base: float) -> str:
+    """All tables as Markdown."""
+    parts = [f"Bank `{found['bank']}`: {found['problems']} problems."]
+    for key, title in (("without_checks", "without step checks"), ("with_checks", "with step checks")):
+        rows = [(name, found[key][name][DEFAULT[name]]) for name in FAMILIES]
+        rows.insert(0, ("math_shepherd K=1", found[key]["math_shepherd"][0]))
+        parts += [f"\n**K=8 and the default, {title}**\n", table(rows, base)]
+    parts += [
+        "\n**One ingredient taken away, with step checks**\n",
+        table([*found["ablation"].items()], base),
+    ]
+    for name, methods in found["worlds"].items():
+        against = max(f["tokens_per_chain"] for f in methods.values())
+        parts += [f"\n**Simulated: {name}**\n", table([*methods.items()], against)]
+    for key in ("promises", "probes", "claims"):
+        parts += [f"\n**{key}**\n", _plain_table(found[key])]
+    if "verifier_f1" in found:
+        rows = [{"labels by": name, "verifier F1": f1} for name, f1 in found["verifier_f1"].items()]
+        parts += ["\n**Verifier**\n", _plain_table(rows)]
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    main()

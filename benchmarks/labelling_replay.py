@@ -1,0 +1,112 @@
+"""Run a labelling method over recorded or simulated problems, and measure its labels against exact truth."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distill.config import LabellingSettings
+from distill.labelling.known import Known, bounds, known
+from distill.labelling.policies import make_case, make_policy
+from distill.labelling.posterior import share
+from distill.labelling.protocol import RolloutRequest, RolloutResult
+from distill.records import Chain, Outcome, Problem
+
+
+class Source(Protocol):
+    """One problem that answers requests for rollouts."""
+
+    @property
+    def problem(self) -> Problem: ...
+    @property
+    def chains(self) -> tuple[Chain, ...]: ...
+    @property
+    def truth(self) -> tuple[int | None, ...]: ...
+    @property
+    def checks(self) -> tuple[tuple[Outcome, ...], ...]: ...
+    def answer(self, request: RolloutRequest) -> RolloutResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a method found of one chain: the first error it names (None: undetermined) and the truth, the
+    last step it holds good and the first it holds bad, steps, the chain's share of the rollout tokens, its
+    own tokens, and whether its answer is right (an error that does no harm is invisible to rollouts)."""
+
+    named: int | None
+    truth: int
+    last_good: int
+    first_bad: int
+    steps: int
+    tokens: float
+    chain_tokens: int
+    answered_right: bool
+
+
+def replay(settings: LabellingSettings, source: Source) -> tuple[list[Found], list[RolloutRequest]]:
+    """Label the chains of one problem whose truth is known; and all that was asked for."""
+    policy = make_policy(settings, source.chains, source.checks)
+    evidence = known(make_case(settings, source.chains, source.checks))
+    asked: list[RolloutRequest] = []
+    tokens = 0
+    requests = next(policy, [])
+    while requests:
+        asked += requests
+        results = [source.answer(request) for request in requests]
+        tokens += sum(sum(result.tokens) for result in results)
+        evidence.add(requests, results)
+        try:
+            requests = policy.send(results)
+        except StopIteration:
+            break
+    share_of = tokens / max(1, len(source.chains))
+    return [
+        _found(settings, evidence, c, truth, share_of)
+        for c, truth in enumerate(source.truth)
+        if truth is not None
+    ], asked
+
+
+def _found(settings: LabellingSettings, evidence: Known, c: int, truth: int, tokens: float) -> Found:
+    chain = evidence.case.chains[c]
+    n = len(chain.steps)
+    last_good, first_bad = bounds(settings, evidence, c)
+    right = chain.outcome == Outcome.CORRECT
+    named = None if first_bad != last_good + 1 else first_bad if first_bad < n else -1
+    return Found(named, truth, last_good, first_bad, n, tokens, chain.generated_tokens, right)
+
+
+def figures(settings: LabellingSettings, sources: Iterable[Source]) -> dict[str, Any]:
+    """All figures of one method over some problems; fractions as `posterior.share`."""
+    found = [item for source in sources for item in replay(settings, source)[0]]
+    named = [item for item in found if item.named is not None]
+    right = sum(item.named == item.truth for item in named)
+    wrong = [item for item in named if item.truth >= 0]
+    tokens = sum(item.tokens for item in found)
+    return {
+        "chains": len(found),
+        "accuracy": share(right, len(named)),
+        "accuracy_wrong": share(sum(item.named == item.truth for item in wrong), len(wrong)),
+        "accuracy_wrong_answer": share(
+            sum(item.named == item.truth for item in wrong if not item.answered_right),
+            sum(not item.answered_right for item in wrong),
+        ),
+        "coverage": share(len(named), len(found)),
+        "coverage_wrong": share(len(wrong), sum(item.truth >= 0 for item in found)),
+        "of_all": share(right, len(found)),
+        **_steps(found),
+        "tokens_per_chain": tokens / max(1, len(found)),
+        "tokens_per_right_label": tokens / max(1, right),
+        "chain_tokens": sum(item.chain_tokens for item in found) / max(1, len(found)),
+    }
+
+
+def _steps(found: Sequence[Found]) -> dict[str, Any]:
+    """Precision and recall of "bad" over the determined steps."""
+    called = bad = hits = 0
+    for item in found:
+        true_bad = item.steps - item.truth if item.truth >= 0 else 0
+        start = item.steps - true_bad
+        called += item.steps - item.first_bad
+        bad += max(0, item.last_good + 1 - start) + item.steps - max(start, item.first_bad)
+        hits += item.steps - max(start, item.first_bad)
+    return {"step_precision": share(hits, called), "step_recall": share(hits, bad)}

@@ -1,0 +1,108 @@
+"""The most uncertain labels for people to look at, and their answers back as evidence.
+
+A row of `review.jsonl` is one chain. A reviewer fills in `answer` (0-based first wrong step, -1 for none)
+and `reviewer`, and leaves the rest as it is.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from distill.errors import DataError
+from distill.labelling.evidence import prefix_id
+from distill.labelling.quality import describe
+from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
+from distill.storage import Place, locate
+
+OPEN = 2.0  # an undetermined chain is more uncertain than any determined one
+
+
+def uncertainty(row: LabelledChain) -> float:
+    """How little the evidence carries the first error of a chain: 0 certain, above 1 undetermined.
+
+    For a determined chain: the widest posterior interval among the two prefixes that meet at the first
+    error, when they rest on rollouts.
+    """
+    if row.first_error is None:
+        return OPEN + sum(label.status == StepStatus.UNDETERMINED for label in row.labels) / len(row.labels)
+    sides = (row.first_error - 1, row.first_error)
+    labels = [row.labels[i] for i in sides if row.first_error >= 0 <= i < len(row.labels)]
+    widths = [label.high - label.low for label in labels if label.tokens and not label.refutation]
+    return 0.0 if any(label.review for label in row.labels) else max(widths, default=0.0)
+
+
+def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, Any]]:
+    """The `most` most uncertain chains as JSON rows, the most uncertain first."""
+    ranked = sorted(labelled, key=lambda row: (-uncertainty(row), row.chain.id))
+    return [
+        {
+            "chain_id": row.chain.id,
+            "question": row.problem.question,
+            "reference": row.problem.reference,
+            "steps": list(row.chain.steps),
+            "evidence": [describe(label) for label in row.labels],
+            "first_error": row.first_error,
+            "uncertainty": round(uncertainty(row), 4),
+            "answer": None,
+            "reviewer": "",
+        }
+        for row in ranked[:most]
+        if uncertainty(row) > 0
+    ]
+
+
+def read_answers(path: str | Place, chains: Mapping[str, Chain]) -> list[dict[str, Any]]:
+    """The answered rows of a file, checked against the chains that they speak of.
+
+    Raises:
+        DataError: the file cannot be read, or a row has no chain, reviewer or possible answer; every
+            fault is told with its line.
+    """
+    try:
+        lines = locate(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    rows = [(n, _row(line)) for n, line in enumerate(lines, start=1) if line.strip()]
+    faults = [f"line {n}: {fault}" for n, row in rows if (fault := _fault(row, chains))]
+    if faults:
+        raise DataError(f"{path}: nothing was imported.\n" + "\n".join(faults))
+    return [row for _, row in rows if row["answer"] is not None]
+
+
+def _row(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _fault(row: Mapping[str, Any], chains: Mapping[str, Chain]) -> str:
+    if "chain_id" not in row or "answer" not in row:
+        return "expected a JSON object with chain_id, answer and reviewer (a row of review.jsonl)"
+    chain = chains.get(str(row["chain_id"]))
+    if chain is None:
+        return f"expected a chain of this run, found chain_id {row['chain_id']!r}"
+    answer, last = row["answer"], len(chain.steps) - 1
+    if answer is None:
+        return ""
+    if type(answer) is not int or not -1 <= answer <= last:
+        return f"expected answer -1 (no wrong step) or 0 to {last} (the first wrong step), found {answer!r}"
+    return "" if str(row.get("reviewer", "")).strip() else "expected the reviewer's name beside an answer"
+
+
+def review_events(rows: Iterable[Mapping[str, Any]], chains: Mapping[str, Chain]) -> list[Event]:
+    """People's answers as evidence, with who, when and from which file in `detail`; rows of other chains
+    are left out."""
+    return [
+        Event(
+            chain_id=chain.id,
+            prefix_id=prefix_id(chain.problem_id, chain.steps[: row["answer"] + 1]),
+            step=row["answer"],
+            kind=EventKind.REVIEW,
+            outcome=Outcome.CORRECT if row["answer"] < 0 else Outcome.INCORRECT,
+            detail=f"{row['reviewer']}, {row.get('imported', '')} from {row.get('file', '')}",
+        )
+        for row in rows
+        if (chain := chains.get(str(row["chain_id"]))) is not None
+    ]
