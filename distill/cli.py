@@ -107,7 +107,7 @@ def run(
         raise typer.Exit(SET_ASIDE_EXIT)
 
 
-@app.command(epilog="Example: distill plan quickstart labelling.rollouts=16")
+@app.command(epilog="Example: distill plan quickstart verifier.epochs=2")
 def plan(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
     """Show the stages: what is there already, what would be redone."""
     from distill.artifacts import RunFolder
