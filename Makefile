@@ -75,7 +75,7 @@ endif
 bench-labels: setup-dev  ## labelling methods on recorded rollouts and on a simulated teacher; BANK=NAME takes another bank
 	$(BIN)/python benchmarks/labelling.py --bank $(or $(BANK),figures)
 
-models: setup  ## train the shipped teacher and verifier base from scratch (about three hours)
+models: setup  ## train the shipped teacher and verifier base from scratch (about four hours)
 	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher
 	$(BIN)/distill pretrain recipes/tiny_base_1_text.yaml build/arith-base-1
 	$(BIN)/distill pretrain recipes/tiny_base_2_doubt.yaml build/arith-base-2

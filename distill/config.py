@@ -424,8 +424,6 @@ class PretrainSettings(Settings):
     exit_layer: Annotated[int, Field(ge=0)] = 0
     """Blocks after which the next token must be predictable already (0: only after the last). The blocks
     above are then free to compare what was predicted with what came: to find errors, not to make text."""
-    frozen_layers: Annotated[int, Field(ge=0)] = 0
-    """First blocks that keep their weights, and the embeddings with them (0: everything is trained)."""
     heads: PositiveInt = 4
     """Attention heads."""
     context: PositiveInt = 512

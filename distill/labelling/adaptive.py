@@ -27,6 +27,10 @@ from distill.labelling.known import (
     solved,
 )
 from distill.labelling.protocol import Case, Policy, Prefix, RolloutRequest
+from distill.labelling.trials import Tally
+
+SILENT = 8
+"""Rollouts of one prefix that may all be undecided: a chain that breaks off mostly breaks off again."""
 
 
 def adaptive(settings: LabellingSettings, case: Case) -> Policy:
@@ -75,7 +79,7 @@ def _hopeless(settings: LabellingSettings, found: Known) -> bool:
     siblings = found.outcomes[0].failures if settings.adaptive.siblings else 0
     floor = settings.adaptive.floor or settings.adaptive.smallest / 2
     enough = math.log(settings.adaptive.false_negative) / math.log(1 - floor)
-    return seen.failures + siblings >= enough or seen.total >= settings.adaptive.most
+    return seen.failures + siblings >= enough or _exhausted(seen, settings.adaptive.most)
 
 
 def _below_exhausted(
@@ -84,8 +88,13 @@ def _below_exhausted(
     """A node that used up its rollouts undecided is not asked again; what lies below it may be found."""
     most = settings.adaptive.most if settings.adaptive.sequential else 2 * settings.rollouts
     path = found.paths[c]
-    spent = (i for i in range(last_good + 1, first_bad) if found.rollouts[path[i + 1]].total >= most)
+    spent = (i for i in range(last_good + 1, first_bad) if _exhausted(found.rollouts[path[i + 1]], most))
     return next(spent, first_bad)
+
+
+def _exhausted(seen: Tally, most: int) -> bool:
+    silent = seen.undecided >= SILENT and not seen.successes and not seen.failures
+    return silent or seen.total >= most
 
 
 def _next_step(settings: LabellingSettings, found: Known, c: int, last_good: int, first_bad: int) -> int:

@@ -217,7 +217,7 @@ def surprises(logits: Tensor, ids: Tensor, newline: int) -> tuple[Tensor, Tensor
 
 def optimisers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for embeddings and norms."""
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    trained = list(model.named_parameters())
     matrices = [p for n, p in trained if p.ndim == 2 and "layers" in n]
     others = [p for n, p in trained if not (p.ndim == 2 and "layers" in n)]
     muon = torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, momentum=0.95)
@@ -297,11 +297,7 @@ def _train(
 
 
 def _prepare(model: LlamaForCausalLM, settings: PretrainSettings) -> None:
-    """Freeze, add the probe, compile: as the recipe asks."""
-    if settings.frozen_layers:
-        model.model.embed_tokens.requires_grad_(False)
-        for block in model.model.layers[: settings.frozen_layers]:
-            block.requires_grad_(False)
+    """Add what surprise is read off, compile: as the recipe asks."""
     if settings.surprise_weight:
         model.register_parameter(PROBE, nn.Parameter(torch.zeros(2, settings.hidden_size)))
         model.register_parameter(RECALL, nn.Parameter(torch.eye(settings.hidden_size)))

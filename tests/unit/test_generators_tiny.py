@@ -125,19 +125,19 @@ def test_surprise_needs_two_blocks_above_the_prediction(exit_layer: int) -> None
         build(settings(**TINY, exit_layer=exit_layer, surprise_weight=1.0))
 
 
-def test_frozen_layers_keep_their_weights(tmp_path: Path) -> None:
-    shape = {**TINY, "exit_layer": 1, "corpus": "marked", "steps": 2, "batch_size": 2}
-    pretrain(settings(**{**shape, "layers": 3}), tmp_path / "first")
-    onward = {"start": str(tmp_path / "first"), "frozen_layers": 1, "surprise_weight": 1.0, "warmup_steps": 0}
-    pretrain(settings(**{**shape, "layers": 3}, **onward, seed=3), tmp_path / "second")
+def test_a_training_with_surprise_saves_a_plain_llama(tmp_path: Path) -> None:
+    """What surprise is read off serves the training only; every block learns."""
+    shape = {**TINY, "layers": 3, "exit_layer": 1, "corpus": "marked", "steps": 2, "batch_size": 2}
+    pretrain(settings(**shape), tmp_path / "first")
+    onward = {"start": str(tmp_path / "first"), "surprise_weight": 1.0, "warmup_steps": 0, "seed": 3}
+    pretrain(settings(**shape, **onward), tmp_path / "second")
     first, second = (
         AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("first", "second")
     )
     assert first.keys() == second.keys()
-    for name, weight in first.items():
-        frozen = "layers.0." in name or "embed" in name or "lm_head" in name
-        if frozen or "mlp" in name:
-            assert torch.equal(weight, second[name]) == frozen, name
+    matrices = [name for name in first if "mlp" in name]
+    assert matrices
+    assert not any(torch.equal(first[name], second[name]) for name in matrices)
 
 
 def test_a_training_can_start_from_another(tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_all_undecided_is_undetermined_not_wrong(method: str, sequential: bool) 
         assert [label.hard for label in labels] == [None] * 5 + [last]
 
 
+def test_a_prefix_that_only_breaks_off_is_given_up_early() -> None:
+    """Eight rollouts without an answer, and the search goes on below; none of the 24 a node may take."""
+    gathered = gather(make_settings(), make_chain(6, INCORRECT), lambda request: [UNDECIDED] * request.n)
+    asked = Counter(request.step for request in gathered.requests for _ in range(request.n))
+    assert asked
+    assert set(asked.values()) == {8}
+
+
 def random_case(rng: random.Random) -> tuple[list[Chain], list[list[Outcome]]]:
     """Chains of one problem that share beginnings, with any outcomes and checks."""
     chains = []
