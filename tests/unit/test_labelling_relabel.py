@@ -4,15 +4,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import object_store
 import pytest
 from labelling_simulator import gather, make_chain, make_settings, perfect
 from typer.testing import CliRunner
 
 from distill.artifacts import RunFolder, read_records
 from distill.cli import app
+from distill.config import Recipe
 from distill.errors import ArtifactError, DataError, RecipeError
+from distill.loading import file_digest, load_recipe
+from distill.pipeline import stage_fingerprints
 from distill.records import LabelledChain, Outcome, Problem
 from distill.relabel import import_reviews, relabel
+from distill.remote import RemotePath
 from distill.stages.labels import label_all, label_stats
 
 STAGES = ("problems", "chains", "evidence", "labels")
@@ -98,3 +103,41 @@ def test_both_commands(run: Path, tmp_path: Path) -> None:
     assert (imported.exit_code, "1 answers merged" in imported.output) == (0, True)
     derived = runner.invoke(app, ["relabel", str(run), f"labelling.reviews={run / 'reviews.jsonl'}"])
     assert (derived.exit_code, "1 of 2 first errors changed" in derived.output) == (0, True)
+
+
+def answer(chain: str, step: int, reviewer: str = "Ada") -> str:
+    return json.dumps({"chain_id": chain, "answer": step, "reviewer": reviewer}) + "\n"
+
+
+def test_answers_on_a_store_are_read_and_count_by_what_they_hold(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    object_store.use(tmp_path / "store", monkeypatch)
+    place = RemotePath("plain://bucket/run/reviews.jsonl")
+    with pytest.raises(RecipeError, match="expected a file at plain://bucket/run"):
+        stage_fingerprints(Recipe.model_validate({"name": "x", "labelling": {"reviews": str(place)}}))
+    place.put(answer("right", 1).encode())
+    digest = file_digest(str(place))
+    (tmp_path / "r.yaml").write_text(f"name: x\nlabelling: {{reviews: '{place}'}}\n")
+    assert load_recipe(tmp_path / "r.yaml").labelling.reviews == str(place)
+    found = relabel(run, [f"labelling.reviews={place}"])
+    assert [row.first_error for row in stored(found["path"])] == [2, 1]
+    place.put(answer("right", 0).encode())
+    assert file_digest(str(place)) != digest
+
+
+def test_answers_about_other_chains_are_left_out_counted_and_kept(run: Path, tmp_path: Path) -> None:
+    reviews, answered = run / "reviews.jsonl", tmp_path / "answered.jsonl"
+    reviews.write_text(answer("of an earlier run", 7))
+    answered.write_text(answer("right", 1))
+    import_reviews(run, answered)
+    assert [json.loads(line)["chain_id"] for line in reviews.open()] == ["of an earlier run", "right"]
+    found = relabel(run, [f"labelling.reviews={reviews}"])
+    assert found["changed"] == 1
+    assert found["after"]["reviews"] == {"used": 1, "of_other_chains": 1}
+    with pytest.raises(DataError, match="line 1: expected a chain of this run"):
+        import_reviews(run, reviews)
+    reviews.write_text(answer("right", 9))
+    with pytest.raises(DataError, match="line 1: expected answer"):
+        relabel(run, [f"labelling.reviews={reviews}"])
