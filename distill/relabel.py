@@ -15,7 +15,7 @@ from distill.errors import ArtifactError
 from distill.labelling.review import read_answers
 from distill.loading import lay_over_labelling
 from distill.records import Chain, Event, LabelledChain, Problem, content_id
-from distill.stages.labels import label_all, label_stats, stored_answers
+from distill.stages.labels import SOURCES, label_all, label_stats, stored_answers
 from distill.storage import Place, write_bytes
 
 KEPT = ("chain_id", "answer", "reviewer", "first_error")
@@ -28,11 +28,12 @@ def relabel(path: str | Path, overrides: Sequence[str]) -> dict[str, Any]:
     returns its path, how many first errors changed, and the statistics before and after.
 
     Raises:
-        ArtifactError: the run has no finished labels.
+        ArtifactError: the run has no finished labels, or no longer what they were made from.
         RecipeError: an override is no labelling setting.
     """
     folder = RunFolder.reader(path)
     before = labels_stats(folder)
+    _require_sources(folder, before)
     settings = lay_over_labelling(before["labelling"], overrides)
     parts = (_read(folder, "problems", Problem), _read(folder, "chains", Chain))
     answers = stored_answers(settings.reviews, parts[1])
@@ -77,6 +78,18 @@ def labels_stats(folder: RunFolder) -> dict[str, Any]:
             f"expected finished labels in {folder.path}, found none. Give `distill run` first."
         )
     return manifest.stats
+
+
+def _require_sources(folder: RunFolder, stats: dict[str, Any]) -> None:
+    """Raises ArtifactError unless the folder holds, whole, what its labels were made from."""
+    made_from = stats.get("made_from", {})
+    other = [name for name in SOURCES if not folder.is_done(name, made_from.get(name, ""))]
+    if other:
+        raise ArtifactError(
+            f"expected in {folder.path} the {', '.join(SOURCES)} that its labels were made from, found other "
+            f"or unfinished {', '.join(other)} (settings were changed, or a run was stopped). Let "
+            "`distill run` finish first."
+        )
 
 
 def _read(folder: RunFolder, stage: str, record: type[Any]) -> list[Any]:

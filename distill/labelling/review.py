@@ -6,13 +6,14 @@ and `reviewer`, and leaves the rest as it is.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from distill.errors import DataError
 from distill.labelling.evidence import prefix_id
 from distill.labelling.quality import describe
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
-from distill.storage import Place, locate
+from distill.storage import Place, locate, move_file, write_bytes
 
 OPEN = 2.0  # an undetermined chain is more uncertain than any determined one
 
@@ -49,6 +50,22 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
         for row in ranked[:most]
         if uncertainty(row) > 0
     ]
+
+
+def write_review(folder: Place, rows: Sequence[Mapping[str, Any]]) -> Place | None:
+    """Write `review.jsonl` of a run folder. One that people have begun to fill in is moved to a free
+    `review-N.jsonl` first, which is then returned."""
+    place, kept = folder / "review.jsonl", None
+    if place.exists() and _begun(place.read_bytes().decode(errors="replace")):
+        kept = next(name for n in count(1) if not (name := folder / f"review-{n}.jsonl").exists())
+        move_file(place, kept)
+    write_bytes(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    return kept
+
+
+def _begun(text: str) -> bool:
+    """Whether any line has an answer, or is no row of ours any more (somebody's edit)."""
+    return any(_row(line).get("answer", "") is not None for line in text.splitlines() if line.strip())
 
 
 def read_answers(

@@ -1,6 +1,5 @@
 """Step labels: derived late from the evidence, so that a threshold never costs a teacher token."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +7,13 @@ from typing import Any
 from distill.config import LabellingSettings
 from distill.labelling.labels import Labelled, derive_labels
 from distill.labelling.quality import label_accuracy
-from distill.labelling.review import read_answers, review_events, review_rows
+from distill.labelling.review import read_answers, review_events, review_rows, write_review
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem
 from distill.stages.run import Run
-from distill.storage import write_bytes
 from generators.truth import exact_first_error
+
+SOURCES = ("problems", "chains", "evidence")
+"""Stages that labels are made from."""
 
 
 def derive(run: Run) -> dict[str, Any]:
@@ -24,13 +25,13 @@ def derive(run: Run) -> dict[str, Any]:
         answers = stored_answers(settings.reviews, parts[1])
         labelled = label_all(*parts, settings, answers)
         run.write_shards("labels", labelled, run.recipe.problems.shard_size * run.recipe.chains.per_problem)
-        rows = review_rows(labelled, settings.review)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_bytes(run.folder.path / "review.jsonl", text.encode())
+        if kept := write_review(run.folder.path, review_rows(labelled, settings.review)):
+            run.view.line(f"labels: review.jsonl had answers and is kept as {kept}")
         stats = label_stats(labelled, answers)
         if unused := stats["reviews"]["of_other_chains"]:
             run.view.line(f"labels: {unused:,} answers in {settings.reviews} left out: of other chains")
-        return stats | {"labelling": settings.model_dump(mode="json")}
+        made_from = {name: run.fingerprints[name] for name in SOURCES}
+        return stats | {"labelling": settings.model_dump(mode="json"), "made_from": made_from}
 
 
 def label_all(
@@ -81,7 +82,7 @@ def _record(
         first_error=found[1],
         method=settings.method,
         rollout_tokens=sum(event.generated_tokens for event in rollouts),
-        checks_used=len(refuted),
+        checks_used=len(refuted) if settings.step_checks else 0,
     )
 
 

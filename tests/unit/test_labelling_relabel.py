@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import object_store
 import pytest
@@ -13,12 +14,16 @@ from distill.artifacts import RunFolder, read_records
 from distill.cli import app
 from distill.config import Recipe
 from distill.errors import ArtifactError, DataError, RecipeError
+from distill.labelling.evidence import check_events
 from distill.loading import file_digest, load_recipe
+from distill.memory import MemoryWatch
 from distill.pipeline import stage_fingerprints
+from distill.progress import ProgressView
 from distill.records import LabelledChain, Outcome, Problem
 from distill.relabel import import_reviews, relabel
 from distill.remote import RemotePath
-from distill.stages.labels import label_all, label_stats
+from distill.stages.labels import derive, label_all, label_stats
+from distill.stages.run import Run
 
 STAGES = ("problems", "chains", "evidence", "labels")
 
@@ -35,7 +40,10 @@ def run(tmp_path: Path) -> Path:
     events = gather(settings, chains, perfect(2)).events
     labelled = label_all(problems, chains, events, settings)
     assert [row.first_error for row in labelled] == [2, -1]
-    stats = label_stats(labelled) | {"labelling": settings.model_dump(mode="json")}
+    stats = label_stats(labelled) | {
+        "labelling": settings.model_dump(mode="json"),
+        "made_from": dict.fromkeys(STAGES[:-1], "f"),
+    }
     with RunFolder.driver(tmp_path / "run") as folder:
         for stage, records in zip(STAGES, (problems, chains, events, labelled), strict=True):
             folder.commit_shard(stage, 0, records, {}, "f")
@@ -75,6 +83,27 @@ def test_relabel_refuses_what_is_not_labelling(run: Path, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(ArtifactError, match="finished labels"):
         relabel(tmp_path / "empty", [])
+
+
+@pytest.mark.parametrize("stage", STAGES[:-1])
+def test_relabel_wants_what_the_labels_were_made_from(run: Path, stage: str) -> None:
+    """Settings changed and the run killed: a stage below is new, or begun anew, and the labels are old."""
+    with RunFolder.driver(run) as folder:
+        folder.discard_stale(stage, "g")
+        with pytest.raises(ArtifactError, match=f"found other or unfinished {stage} "):
+            relabel(run, [])
+        folder.commit_stage(stage, "g", {})
+    with pytest.raises(ArtifactError, match=f"found other or unfinished {stage} "):
+        relabel(run, [])
+
+
+def test_checks_that_are_off_are_not_counted_as_used(run: Path) -> None:
+    chain = make_chain(0, Outcome.INCORRECT, "wrong", ["a", "b"])
+    verdict = SimpleNamespace(status="incorrect", reason="1 + 1 is 2", compared=None)
+    events = check_events(chain, [verdict, verdict])
+    parts = ([Problem("problem", "Q?", "1")], [chain], events)
+    found = [label_all(*parts, make_settings(step_checks=on))[0].checks_used for on in (True, False)]
+    assert found == [2, 0]
 
 
 def test_people_s_answers_come_back_with_their_provenance(run: Path, tmp_path: Path) -> None:
@@ -141,3 +170,31 @@ def test_answers_about_other_chains_are_left_out_counted_and_kept(run: Path, tmp
     reviews.write_text(answer("right", 9))
     with pytest.raises(DataError, match="line 1: expected answer"):
         relabel(run, [f"labelling.reviews={reviews}"])
+
+
+def test_a_review_that_is_being_answered_is_kept_aside(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Recipe.model_validate({"name": "x", "labelling": {"reviews": str(run / "reviews.jsonl")}})
+    (run / "reviews.jsonl").write_text(answer("of an earlier run", 7))
+    fingerprints = dict.fromkeys(stage_fingerprints(recipe), "f")
+
+    def label_again() -> dict:
+        with RunFolder.driver(run) as folder, MemoryWatch() as memory, ProgressView() as view:
+            return derive(Run(recipe, folder, view, fingerprints, memory))
+
+    stats = label_again()
+    assert stats["made_from"] == dict.fromkeys(STAGES[:-1], "f")
+    assert stats["reviews"] == {"used": 0, "of_other_chains": 1}
+    (row,) = map(json.loads, (run / "review.jsonl").open())
+    assert row["answer"] is None
+    begun = [answer("wrong", 1), json.dumps(row) + "\n" + answer("wrong", -1), "half a li"]
+    for text in begun:
+        label_again()
+        (run / "review.jsonl").write_text(text)
+    label_again()
+    label_again()
+    assert [(run / f"review-{n}.jsonl").read_text() for n in (1, 2, 3)] == begun
+    assert not (run / "review-4.jsonl").exists()
+    assert json.loads((run / "review.jsonl").read_text()) == row
+    told = "".join(capsys.readouterr().err.split())
+    assert f"1answersin{run}/reviews.jsonlleftout" in told
+    assert "review-3.jsonl" in told
