@@ -27,6 +27,8 @@ from distill.remote import is_url, url_trouble
 from distill.storage import locate
 
 DIGESTED_BYTES = 1 << 20
+READ_WHOLE = (".json", ".jinja", ".model", ".txt")
+"""What a model folder says in small files: configuration, adapter, tokenizer, chat template."""
 Model = TypeVar("Model", bound=BaseModel)
 
 _MAY_BE_URLS: tuple[recipe_yaml.Path, ...] = (("runs",), ("labelling", "reviews"))
@@ -133,17 +135,21 @@ def _url_digest(name: str) -> str:
 
 
 def _digest(path: Path, name: str) -> str:
-    """SHA-256 of a file; of both ends of a folder's weights (a large model is not read whole)."""
+    """SHA-256 of a file; of a folder's small files, and of both ends of its weights (a large model is not
+    read whole)."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     if not path.is_dir():
         return name
     digest = hashlib.sha256()
-    for weights in sorted(path.glob("*.safetensors")):
-        size = weights.stat().st_size
-        with weights.open("rb") as file:
-            digest.update(f"{weights.name} {size}".encode() + file.read(DIGESTED_BYTES))
+    for part in sorted(path.iterdir()):
+        if part.suffix not in (*READ_WHOLE, ".safetensors") or not part.is_file():
+            continue
+        size = part.stat().st_size
+        whole = part.suffix in READ_WHOLE
+        with part.open("rb") as file:
+            digest.update(f"{part.name} {size}".encode() + file.read(size if whole else DIGESTED_BYTES))
             file.seek(max(size - DIGESTED_BYTES, 0))
             digest.update(file.read())
     return digest.hexdigest()
