@@ -24,10 +24,14 @@ from distill.recipe_faults import validate
 from distill.recipe_yaml import Document, Fault, dotted, lay_over, parse_yaml
 from distill.records import content_id
 from distill.remote import is_url, url_trouble
+from distill.storage import locate
 
 DIGESTED_BYTES = 1 << 20
+READ_WHOLE = (".json", ".jinja", ".model", ".txt")
+"""What a model folder says in small files: configuration, adapter, tokenizer, chat template."""
 Model = TypeVar("Model", bound=BaseModel)
 
+_MAY_BE_URLS: tuple[recipe_yaml.Path, ...] = (("runs",), ("labelling", "reviews"))
 _MODELS: tuple[recipe_yaml.Path, ...] = (("teacher", "model"), ("completer", "model"), ("verifier", "base"))
 
 
@@ -108,25 +112,44 @@ def _quoted(value: Any) -> Any:
 
 
 def file_digest(names: str | Sequence[str]) -> list[str]:
-    """What stands behind each file, model folder or `builtin:NAME`, so that an edited file or new weights
-    count as a changed setting. The name itself for what is not local, such as a hub dataset."""
+    """What stands behind each file, URL of a file, model folder or `builtin:NAME`, so that an edited file
+    or new weights count as a changed setting. The name itself for what else is not local, such as a hub
+    dataset.
+
+    Raises:
+        RecipeError: there is nothing at a URL.
+    """
     from generators.weights import resolve_model
 
-    return [_digest(Path(resolve_model(n)), n) for n in ([names] if isinstance(names, str) else names)]
+    listed = [names] if isinstance(names, str) else names
+    return [_url_digest(n) if is_url(n) else _digest(Path(resolve_model(n)), n) for n in listed]
+
+
+def _url_digest(name: str) -> str:
+    if url_trouble(name):
+        return name
+    try:
+        return hashlib.sha256(locate(name).read_bytes()).hexdigest()
+    except OSError as error:
+        raise RecipeError(f"expected a file at {name}, found none that can be read ({error})") from error
 
 
 def _digest(path: Path, name: str) -> str:
-    """SHA-256 of a file; of both ends of a folder's weights (a large model is not read whole)."""
+    """SHA-256 of a file; of a folder's small files, and of both ends of its weights (a large model is not
+    read whole)."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     if not path.is_dir():
         return name
     digest = hashlib.sha256()
-    for weights in sorted(path.glob("*.safetensors")):
-        size = weights.stat().st_size
-        with weights.open("rb") as file:
-            digest.update(f"{weights.name} {size}".encode() + file.read(DIGESTED_BYTES))
+    for part in sorted(path.iterdir()):
+        if part.suffix not in (*READ_WHOLE, ".safetensors") or not part.is_file():
+            continue
+        size = part.stat().st_size
+        whole = part.suffix in READ_WHOLE
+        with part.open("rb") as file:
+            digest.update(f"{part.name} {size}".encode() + file.read(size if whole else DIGESTED_BYTES))
             file.seek(max(size - DIGESTED_BYTES, 0))
             digest.update(file.read())
     return digest.hexdigest()
@@ -182,7 +205,7 @@ def _recipe_faults(document: Document) -> list[Fault]:
     faults = [
         Fault(document.place(path), f"{dotted(path)}: {why}")
         for path, why in (
-            (("runs",), _url_trouble(_get(tree, ("runs",)))),
+            *((path, _url_trouble(_get(tree, path))) for path in _MAY_BE_URLS),
             *_missing_files(tree, Path(document.source).parent),
             *_missing_models(tree),
         )
@@ -198,13 +221,19 @@ def _url_trouble(name: Any) -> str:
 
 
 def _missing_files(tree: dict[str, Any], beside: Path) -> Iterable[tuple[recipe_yaml.Path, str]]:
-    """What is the matter with each file that the recipe reads; "" for nothing."""
+    """What is the matter with each file that the recipe reads; "" for nothing. What lies on a store is only
+    looked for when it is read."""
     files: list[recipe_yaml.Path] = [("chains", "path"), ("labelling", "reviews")]
     if _get(tree, ("problems", "source")) == "file":
         files.append(("problems", "path"))
     names = _get(tree, ("dataset", "decontaminate"))
     files += [("dataset", "decontaminate", i) for i in range(len(names) if isinstance(names, list) else 0)]
-    return [(path, _path_trouble(_get(tree, path), "file", beside)) for path in files]
+    named = [(path, _get(tree, path)) for path in files]
+    return [
+        (path, _path_trouble(name, "file", beside))
+        for path, name in named
+        if not (path in _MAY_BE_URLS and is_url(name))
+    ]
 
 
 def _missing_models(tree: dict[str, Any]) -> Iterable[tuple[recipe_yaml.Path, str]]:

@@ -19,10 +19,21 @@ STAGES_READ = ("chains", "evidence", LAST_STAGE)
 
 def pilot(recipe: Recipe, sample: int, view: ProgressView) -> Table:
     """Run `sample` problems through labelling in a run folder of their own; a table of what to expect."""
-    problems = recipe.problems.model_copy(update={"count": sample, "heldout": 0})
-    small = recipe.model_copy(update={"name": f"{recipe.name}-pilot", "problems": problems})
-    folder = execute(small, view, last=LAST_STAGE)
+    folder = execute(_small(recipe, sample), view, last=LAST_STAGE)
     return _table(recipe, sample, estimate(recipe, sample, folder))
+
+
+def _small(recipe: Recipe, sample: int) -> Recipe:
+    """The recipe of the sample, with the sample's share of the token budget."""
+    budget = recipe.labelling.budget_tokens
+    share = max(1, budget * sample // recipe.problems.count) if budget else 0
+    return recipe.model_copy(
+        update={
+            "name": f"{recipe.name}-pilot",
+            "problems": recipe.problems.model_copy(update={"count": sample, "heldout": 0}),
+            "labelling": recipe.labelling.model_copy(update={"budget_tokens": share}),
+        }
+    )
 
 
 def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]:
@@ -31,22 +42,24 @@ def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]
     chains, evidence, labels = (found[name] for name in STAGES_READ)
     seconds = chains["seconds"] + evidence["seconds"]
     tokens = chains["generated_tokens"] + evidence["generated_tokens"]
-    prompts = chains["prompt_tokens"] + evidence["prompt_tokens"]
-    cached = chains["cached_tokens"] + evidence["cached_tokens"]
     decided = chains["outcomes"].get("correct", 0) + chains["outcomes"].get("incorrect", 0)
     heldout = recipe.problems.heldout * recipe.chains.heldout_per_problem
-    per_chain = chains["generated_tokens"] / max(chains["out"], 1)
-    full = tokens / sample * recipe.problems.count + heldout * per_chain
+
+    def full(kind: str) -> float:
+        """Tokens of a kind in the full run, held-out chains included."""
+        of_sample = chains[kind] + evidence[kind]
+        return of_sample / sample * recipe.problems.count + heldout * chains[kind] / max(chains["out"], 1)
+
     return {
         "pass_rate": chains["outcomes"].get("correct", 0) / max(decided, 1),
         "steps_per_chain": sum(labels["outcomes"].values()) / max(labels["out"], 1),
-        "tokens_per_chain": per_chain,
+        "tokens_per_chain": chains["generated_tokens"] / max(chains["out"], 1),
         "rollout_tokens_per_label": evidence["generated_tokens"] / max(sum(labels["outcomes"].values()), 1),
         "tokens_per_second": tokens / max(seconds, 1e-9),
-        "full_tokens": full,
-        "full_prompt_tokens": prompts / sample * recipe.problems.count,
-        "full_cached_tokens": cached / sample * recipe.problems.count,
-        "full_seconds": full / max(tokens, 1) * seconds,
+        "full_tokens": full("generated_tokens"),
+        "full_prompt_tokens": full("prompt_tokens"),
+        "full_cached_tokens": full("cached_tokens"),
+        "full_seconds": full("generated_tokens") / max(tokens, 1) * seconds,
     }
 
 

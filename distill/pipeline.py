@@ -128,5 +128,6 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     if not isinstance(value, dict):
         return value
     kept = {k: v for k, v in value.items() if k not in (*without, *PLACEMENT)}
-    files = {k: file_digest(v) for k, v in kept.items() if k in FILES and v}
+    named = {k: v for k, v in kept.items() if k in FILES and v and isinstance(v, str | list)}
+    files = {k: file_digest(v) for k, v in named.items()}  # the verifier's `lora` names no files
     return kept | {"files": files} if files else kept

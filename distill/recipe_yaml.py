@@ -5,6 +5,7 @@ line it stands on. `key.path=value` overrides are laid over it and become places
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,10 @@ class Place:
     source: str
 
     def __str__(self) -> str:
-        return f"override '{self.source}'" if self.override else f"{self.source}:{self.line}"
+        if not self.override:
+            return f"{self.source}:{self.line}"
+        shown = re.sub(r"://[^/]*@", "://***@", self.source)  # a login in a URL is not told
+        return f"override '{shown}'"
 
 
 @dataclass(frozen=True, slots=True, order=True)

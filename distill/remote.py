@@ -20,6 +20,9 @@ from distill.files import explain_disk
 
 EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs")}
 
+CONTAINER_AT_HOST = ("abfs", "abfss")
+"""Azure's schemes write container@account where others write user:password@host."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemotePath:
@@ -191,6 +194,12 @@ def url_trouble(url: str) -> str:
     from fsspec.registry import known_implementations, registry
 
     scheme, _, rest = url.partition("://")
+    login, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (":" in login or scheme not in CONTAINER_AT_HOST):
+        return (  # without the URL: what is told ends up in logs
+            "expected a URL without credentials, found '@' before its first '/': give them to every node by "
+            "its environment (docs/storage.md)"
+        )
     if scheme not in {*known_implementations, *registry}:
         return f"expected a scheme that fsspec knows, such as s3, gs or file, found '{scheme}' in '{url}'"
     if not rest.strip("/"):

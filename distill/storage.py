@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -167,7 +167,8 @@ def working_copy(place: Place) -> Iterator[tuple[Path, Callable[[], None]]]:
 
     On a disk it is `place` itself, and there is nothing to save. Of a store it holds what `place` holds;
     when the block ends well `place` is made to hold what the folder holds. Saving before that (a trainer's
-    checkpoints) lets another machine go on; it puts what is new or changed and deletes nothing.
+    checkpoints) lets another machine go on: it puts what is new or changed, and then, with a whole
+    checkpoint there, deletes what the trainer has deleted.
     """
     if isinstance(place, Path):
         yield place, lambda: None
@@ -175,17 +176,29 @@ def working_copy(place: Place) -> Iterator[tuple[Path, Callable[[], None]]]:
     with local_copy(place) as folder:
         known = _state(folder)
 
-        def save() -> None:
+        def put() -> dict[str, tuple[int, int]]:
             now = _state(folder)
-            changed = [name for name in now if now[name] != known.get(name)]
-            # `trainer_state.json` says that a checkpoint is whole
-            place.upload(folder, sorted(changed, key=lambda name: name.endswith("trainer_state.json")))
+            place.upload(folder, sorted((n for n in now if now[n] != known.get(n)), key=_says_whole))
             known.update(now)
+            return now
+
+        def drop(now: Collection[str]) -> None:
+            for name in sorted(known.keys() - set(now), key=_says_whole, reverse=True):
+                (place / name).unlink(missing_ok=True)
+                del known[name]
+
+        def save() -> None:
+            now = put()
+            if any(map(_says_whole, now)):
+                drop(now)
 
         yield folder, save
-        save()
-        for name in known.keys() - _state(folder).keys():
-            (place / name).unlink(missing_ok=True)
+        drop(put())
+
+
+def _says_whole(name: str) -> bool:
+    """Whether this file says that its checkpoint is whole: put after the others, deleted before them."""
+    return name.endswith("trainer_state.json")
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:

@@ -6,13 +6,14 @@ and `reviewer`, and leaves the rest as it is.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from distill.errors import DataError
 from distill.labelling.evidence import prefix_id
 from distill.labelling.quality import describe
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
-from distill.storage import Place, locate
+from distill.storage import Place, locate, move_file, write_bytes
 
 OPEN = 2.0  # an undetermined chain is more uncertain than any determined one
 
@@ -51,8 +52,29 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
     ]
 
 
-def read_answers(path: str | Place, chains: Mapping[str, Chain]) -> list[dict[str, Any]]:
+def write_review(folder: Place, rows: Sequence[Mapping[str, Any]]) -> Place | None:
+    """Write `review.jsonl` of a run folder. One that people have begun to fill in is moved to a free
+    `review-N.jsonl` first, which is then returned."""
+    place, kept = folder / "review.jsonl", None
+    if place.exists() and _begun(place.read_bytes().decode(errors="replace")):
+        kept = next(name for n in count(1) if not (name := folder / f"review-{n}.jsonl").exists())
+        move_file(place, kept)
+    write_bytes(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    return kept
+
+
+def _begun(text: str) -> bool:
+    """Whether any line has an answer, or is no row of ours any more (somebody's edit)."""
+    return any(_row(line).get("answer", "") is not None for line in text.splitlines() if line.strip())
+
+
+def read_answers(
+    path: str | Place, chains: Mapping[str, Chain], others: bool = False
+) -> list[dict[str, Any]]:
     """The answered rows of a file, checked against the chains that they speak of.
+
+    `others`: rows of chains that are not in `chains` are taken as they are (stored answers outlive the
+    chains of one run); otherwise they are faults.
 
     Raises:
         DataError: the file cannot be read, or a row has no chain, reviewer or possible answer; every
@@ -63,9 +85,9 @@ def read_answers(path: str | Place, chains: Mapping[str, Chain]) -> list[dict[st
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     rows = [(n, _row(line)) for n, line in enumerate(lines, start=1) if line.strip()]
-    faults = [f"line {n}: {fault}" for n, row in rows if (fault := _fault(row, chains))]
+    faults = [f"line {n}: {fault}" for n, row in rows if (fault := _fault(row, chains, others))]
     if faults:
-        raise DataError(f"{path}: nothing was imported.\n" + "\n".join(faults))
+        raise DataError(f"{path}: nothing was taken from it.\n" + "\n".join(faults))
     return [row for _, row in rows if row["answer"] is not None]
 
 
@@ -77,12 +99,12 @@ def _row(line: str) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _fault(row: Mapping[str, Any], chains: Mapping[str, Chain]) -> str:
+def _fault(row: Mapping[str, Any], chains: Mapping[str, Chain], others: bool) -> str:
     if "chain_id" not in row or "answer" not in row:
         return "expected a JSON object with chain_id, answer and reviewer (a row of review.jsonl)"
     chain = chains.get(str(row["chain_id"]))
     if chain is None:
-        return f"expected a chain of this run, found chain_id {row['chain_id']!r}"
+        return "" if others else f"expected a chain of this run, found chain_id {row['chain_id']!r}"
     answer, last = row["answer"], len(chain.steps) - 1
     if answer is None:
         return ""

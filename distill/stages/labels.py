@@ -1,19 +1,19 @@
 """Step labels: derived late from the evidence, so that a threshold never costs a teacher token."""
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill.config import LabellingSettings
 from distill.labelling.labels import Labelled, derive_labels
 from distill.labelling.quality import label_accuracy
-from distill.labelling.review import read_answers, review_events, review_rows
+from distill.labelling.review import read_answers, review_events, review_rows, write_review
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem
 from distill.stages.run import Run
-from distill.storage import write_bytes
 from generators.truth import exact_first_error
+
+SOURCES = ("problems", "chains", "evidence")
+"""Stages that labels are made from."""
 
 
 def derive(run: Run) -> dict[str, Any]:
@@ -22,23 +22,31 @@ def derive(run: Run) -> dict[str, Any]:
     with run.view.stage("labels", 1):
         settings = run.recipe.labelling
         parts = (run.read("problems", Problem), run.read("chains", Chain), run.read("evidence", Event))
-        labelled = label_all(*parts, settings)
+        answers = stored_answers(settings.reviews, parts[1])
+        labelled = label_all(*parts, settings, answers)
         run.write_shards("labels", labelled, run.recipe.problems.shard_size * run.recipe.chains.per_problem)
-        rows = review_rows(labelled, settings.review)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_bytes(run.folder.path / "review.jsonl", text.encode())
-        return label_stats(labelled) | {"labelling": settings.model_dump(mode="json")}
+        if kept := write_review(run.folder.path, review_rows(labelled, settings.review)):
+            run.view.line(f"labels: review.jsonl had answers and is kept as {kept}")
+        stats = label_stats(labelled, answers)
+        if unused := stats["reviews"]["of_other_chains"]:
+            run.view.line(f"labels: {unused:,} answers in {settings.reviews} left out: of other chains")
+        made_from = {name: run.fingerprints[name] for name in SOURCES}
+        return stats | {"labelling": settings.model_dump(mode="json"), "made_from": made_from}
 
 
 def label_all(
-    problems: Sequence[Problem], chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings
+    problems: Sequence[Problem],
+    chains: Sequence[Chain],
+    events: Sequence[Event],
+    settings: LabellingSettings,
+    answers: Sequence[Mapping[str, Any]] = (),
 ) -> list[LabelledChain]:
-    """Labels of every chain that has steps, in the order of `chains`; people's answers in
-    `settings.reviews` are evidence too."""
+    """Labels of every chain that has steps, in the order of `chains`; people's `answers` (of
+    `stored_answers`) are evidence too."""
     by_id = {problem.id: problem for problem in problems}
     with_steps = {chain.id: chain for chain in chains if chain.steps}
     evidence: dict[str, list[Event]] = defaultdict(list)
-    for event in [*events, *_reviews(settings.reviews, with_steps)]:
+    for event in [*events, *review_events(answers, with_steps)]:
         evidence[event.chain_id].append(event)
     siblings: dict[str, list[Chain]] = defaultdict(list)
     for chain in with_steps.values():
@@ -52,8 +60,13 @@ def label_all(
     ]
 
 
-def _reviews(path: str | None, chains: dict[str, Chain]) -> list[Event]:
-    return review_events(read_answers(Path(path), chains), chains) if path else []
+def stored_answers(path: str | None, chains: Sequence[Chain]) -> list[dict[str, Any]]:
+    """Rows of the file that `labelling.reviews` names, those about other chains too; none without a file.
+
+    Raises:
+        DataError: the file cannot be read, or an answer about one of `chains` is faulty.
+    """
+    return read_answers(path, {chain.id: chain for chain in chains}, others=True) if path else []
 
 
 def _record(
@@ -69,12 +82,17 @@ def _record(
         first_error=found[1],
         method=settings.method,
         rollout_tokens=sum(event.generated_tokens for event in rollouts),
-        checks_used=len(refuted),
+        checks_used=len(refuted) if settings.step_checks else 0,
     )
 
 
-def label_stats(labelled: list[LabelledChain]) -> dict[str, Any]:
-    """Counts by status and first error, and accuracy against exact truth where there is one."""
+def label_stats(
+    labelled: Sequence[LabelledChain], answers: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Counts by status, first error and use of people's answers, and accuracy against exact truth where
+    there is one."""
+    known = {row.chain.id for row in labelled}
+    used = sum(str(row["chain_id"]) in known for row in answers)
     positions = Counter("undetermined" if x.first_error is None else str(x.first_error) for x in labelled)
     truth = {
         row.chain.id: found[0]
@@ -86,6 +104,7 @@ def label_stats(labelled: list[LabelledChain]) -> dict[str, Any]:
         "out": len(labelled),
         "outcomes": dict(Counter(str(label.status) for row in labelled for label in row.labels)),
         "first_error_positions": dict(positions),
+        "reviews": {"used": used, "of_other_chains": len(answers) - used},
         "rollout_tokens": sum(row.rollout_tokens for row in labelled),
         "chains_refuted": sum(row.checks_used > 0 for row in labelled),
         "accuracy": label_accuracy([r for r in labelled if r.chain.id in truth], truth) if truth else {},

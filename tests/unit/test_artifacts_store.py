@@ -1,5 +1,6 @@
 """A run on an object store: whole puts and no rename, killed at every request, one driver at a time."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -215,6 +216,42 @@ def test_a_working_copy_goes_on_from_what_was_saved(run: RunFolder) -> None:
     assert names() == ["verifier/adapter", "verifier/manifest.json"]
 
 
+def test_the_store_keeps_the_checkpoints_that_the_trainer_keeps(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer keeps one. At every request of a save the store holds a whole one to go on from."""
+
+    def checkpoint(folder: Path, n: int) -> None:
+        (folder / f"checkpoint-{n}").mkdir()
+        for name in ("adapter", "trainer_state.json"):
+            (folder / f"checkpoint-{n}" / name).write_text(str(n))
+
+    def whole() -> list[str]:
+        """The checkpoints that say they are; all that they need is there."""
+        there = {name.removeprefix(prefix) for name in names() if name.startswith(prefix)}
+        said = sorted(name.split("/")[0] for name in there if name.endswith("/trainer_state.json"))
+        assert all(f"{each}/adapter" in there for each in said)
+        return said
+
+    prefix = ".unfinished-verifier-A/"
+    with run.stage_folder("verifier", "A", resume=True) as place, working_copy(place) as (folder, save):
+        checkpoint(folder, 1)
+        save()
+        (folder / "log").write_text("gone before the next one is whole")
+        save()
+        checkpoint(folder, 2)
+        shutil.rmtree(folder / "checkpoint-1")
+        for _ in killed_at_every_request(save, monkeypatch):
+            assert whole()
+        assert whole() == ["checkpoint-2"]
+        shutil.rmtree(folder / "checkpoint-2")
+        (folder / "log").unlink()
+        save()
+        assert whole() == ["checkpoint-2"]  # nothing is whole here: what is there stays
+        checkpoint(folder, 3)
+    assert names() == ["verifier/checkpoint-3/adapter", "verifier/checkpoint-3/trainer_state.json"]
+
+
 def test_a_failing_stage_folder_leaves_nothing(run: RunFolder) -> None:
     def export() -> None:
         with run.stage_folder("export", "A") as place, working_copy(place) as (folder, save):
@@ -282,14 +319,25 @@ def test_a_missing_package_answers_with_its_install_line(monkeypatch: pytest.Mon
         ("s4://bucket/x", "scheme that fsspec knows"),
         ("s3://", "scheme://bucket/folder"),
         ("s3://b/*", "without"),
+        ("sftp://ada:secret@host/x", "without credentials"),
+        ("https://secret@host", "without credentials"),
+        ("abfs://box:secret@host/x", "without credentials"),
     ],
 )
 def test_a_url_that_names_no_place(tmp_path: Path, url: str, words: str) -> None:
-    with pytest.raises(ArtifactError, match=words):
+    with pytest.raises(ArtifactError, match=words) as located:
         locate(url)
     (tmp_path / "r.yaml").write_text(f"name: x\nruns: '{url}'\n")
-    with pytest.raises(ValueError, match=rf"2: runs: .*{words}"):
+    with pytest.raises(ValueError, match=rf"2: runs: .*{words}") as loaded:
         load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(ValueError, match=words) as overridden:
+        load_recipe("quickstart", [f"runs={url}"])
+    assert not any("secret" in str(told.value) for told in (located, loaded, overridden))
+
+
+def test_an_at_sign_that_is_no_login() -> None:
+    for url in ("abfs://box@account.dfs.core.windows.net/runs", "s3://bucket/a@b"):
+        assert str(locate(url)) == url
 
 
 def test_file_and_memory_urls(tmp_path: Path) -> None:

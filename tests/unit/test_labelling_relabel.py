@@ -3,17 +3,27 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import object_store
 import pytest
 from labelling_simulator import gather, make_chain, make_settings, perfect
 from typer.testing import CliRunner
 
 from distill.artifacts import RunFolder, read_records
 from distill.cli import app
+from distill.config import Recipe
 from distill.errors import ArtifactError, DataError, RecipeError
+from distill.labelling.evidence import check_events
+from distill.loading import file_digest, load_recipe
+from distill.memory import MemoryWatch
+from distill.pipeline import stage_fingerprints
+from distill.progress import ProgressView
 from distill.records import LabelledChain, Outcome, Problem
 from distill.relabel import import_reviews, relabel
-from distill.stages.labels import label_all, label_stats
+from distill.remote import RemotePath
+from distill.stages.labels import derive, label_all, label_stats
+from distill.stages.run import Run
 
 STAGES = ("problems", "chains", "evidence", "labels")
 
@@ -30,7 +40,10 @@ def run(tmp_path: Path) -> Path:
     events = gather(settings, chains, perfect(2)).events
     labelled = label_all(problems, chains, events, settings)
     assert [row.first_error for row in labelled] == [2, -1]
-    stats = label_stats(labelled) | {"labelling": settings.model_dump(mode="json")}
+    stats = label_stats(labelled) | {
+        "labelling": settings.model_dump(mode="json"),
+        "made_from": dict.fromkeys(STAGES[:-1], "f"),
+    }
     with RunFolder.driver(tmp_path / "run") as folder:
         for stage, records in zip(STAGES, (problems, chains, events, labelled), strict=True):
             folder.commit_shard(stage, 0, records, {}, "f")
@@ -72,6 +85,27 @@ def test_relabel_refuses_what_is_not_labelling(run: Path, tmp_path: Path) -> Non
         relabel(tmp_path / "empty", [])
 
 
+@pytest.mark.parametrize("stage", STAGES[:-1])
+def test_relabel_wants_what_the_labels_were_made_from(run: Path, stage: str) -> None:
+    """Settings changed and the run killed: a stage below is new, or begun anew, and the labels are old."""
+    with RunFolder.driver(run) as folder:
+        folder.discard_stale(stage, "g")
+        with pytest.raises(ArtifactError, match=f"found other or unfinished {stage} "):
+            relabel(run, [])
+        folder.commit_stage(stage, "g", {})
+    with pytest.raises(ArtifactError, match=f"found other or unfinished {stage} "):
+        relabel(run, [])
+
+
+def test_checks_that_are_off_are_not_counted_as_used(run: Path) -> None:
+    chain = make_chain(0, Outcome.INCORRECT, "wrong", ["a", "b"])
+    verdict = SimpleNamespace(status="incorrect", reason="1 + 1 is 2", compared=None)
+    events = check_events(chain, [verdict, verdict])
+    parts = ([Problem("problem", "Q?", "1")], [chain], events)
+    found = [label_all(*parts, make_settings(step_checks=on))[0].checks_used for on in (True, False)]
+    assert found == [2, 0]
+
+
 def test_people_s_answers_come_back_with_their_provenance(run: Path, tmp_path: Path) -> None:
     answered = tmp_path / "answered.jsonl"
     answered.write_text(json.dumps({"chain_id": "right", "answer": 1, "reviewer": "Ada"}) + "\n")
@@ -98,3 +132,69 @@ def test_both_commands(run: Path, tmp_path: Path) -> None:
     assert (imported.exit_code, "1 answers merged" in imported.output) == (0, True)
     derived = runner.invoke(app, ["relabel", str(run), f"labelling.reviews={run / 'reviews.jsonl'}"])
     assert (derived.exit_code, "1 of 2 first errors changed" in derived.output) == (0, True)
+
+
+def answer(chain: str, step: int, reviewer: str = "Ada") -> str:
+    return json.dumps({"chain_id": chain, "answer": step, "reviewer": reviewer}) + "\n"
+
+
+def test_answers_on_a_store_are_read_and_count_by_what_they_hold(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    object_store.use(tmp_path / "store", monkeypatch)
+    place = RemotePath("plain://bucket/run/reviews.jsonl")
+    with pytest.raises(RecipeError, match="expected a file at plain://bucket/run"):
+        stage_fingerprints(Recipe.model_validate({"name": "x", "labelling": {"reviews": str(place)}}))
+    place.put(answer("right", 1).encode())
+    digest = file_digest(str(place))
+    (tmp_path / "r.yaml").write_text(f"name: x\nlabelling: {{reviews: '{place}'}}\n")
+    assert load_recipe(tmp_path / "r.yaml").labelling.reviews == str(place)
+    found = relabel(run, [f"labelling.reviews={place}"])
+    assert [row.first_error for row in stored(found["path"])] == [2, 1]
+    place.put(answer("right", 0).encode())
+    assert file_digest(str(place)) != digest
+
+
+def test_answers_about_other_chains_are_left_out_counted_and_kept(run: Path, tmp_path: Path) -> None:
+    reviews, answered = run / "reviews.jsonl", tmp_path / "answered.jsonl"
+    reviews.write_text(answer("of an earlier run", 7))
+    answered.write_text(answer("right", 1))
+    import_reviews(run, answered)
+    assert [json.loads(line)["chain_id"] for line in reviews.open()] == ["of an earlier run", "right"]
+    found = relabel(run, [f"labelling.reviews={reviews}"])
+    assert found["changed"] == 1
+    assert found["after"]["reviews"] == {"used": 1, "of_other_chains": 1}
+    with pytest.raises(DataError, match="line 1: expected a chain of this run"):
+        import_reviews(run, reviews)
+    reviews.write_text(answer("right", 9))
+    with pytest.raises(DataError, match="line 1: expected answer"):
+        relabel(run, [f"labelling.reviews={reviews}"])
+
+
+def test_a_review_that_is_being_answered_is_kept_aside(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Recipe.model_validate({"name": "x", "labelling": {"reviews": str(run / "reviews.jsonl")}})
+    (run / "reviews.jsonl").write_text(answer("of an earlier run", 7))
+    fingerprints = dict.fromkeys(stage_fingerprints(recipe), "f")
+
+    def label_again() -> dict:
+        with RunFolder.driver(run) as folder, MemoryWatch() as memory, ProgressView() as view:
+            return derive(Run(recipe, folder, view, fingerprints, memory))
+
+    stats = label_again()
+    assert stats["made_from"] == dict.fromkeys(STAGES[:-1], "f")
+    assert stats["reviews"] == {"used": 0, "of_other_chains": 1}
+    (row,) = map(json.loads, (run / "review.jsonl").open())
+    assert row["answer"] is None
+    begun = [answer("wrong", 1), json.dumps(row) + "\n" + answer("wrong", -1), "half a li"]
+    for text in begun:
+        label_again()
+        (run / "review.jsonl").write_text(text)
+    label_again()
+    label_again()
+    assert [(run / f"review-{n}.jsonl").read_text() for n in (1, 2, 3)] == begun
+    assert not (run / "review-4.jsonl").exists()
+    assert json.loads((run / "review.jsonl").read_text()) == row
+    told = "".join(capsys.readouterr().err.split())
+    assert f"1answersin{run}/reviews.jsonlleftout" in told
+    assert "review-3.jsonl" in told

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from distill.config import Recipe
+from distill.loading import DIGESTED_BYTES, file_digest
 from distill.pipeline import STAGES, stage_fingerprints
 
 NAMES = [stage.name for stage in STAGES]
@@ -54,3 +55,36 @@ def test_a_file_of_chains_counts_by_what_it_holds(tmp_path: Path) -> None:
     first, second = ({"chains": {"path": str(path)}} for path in paths)
     assert redone(first, second) == {*NAMES} - HELDOUT
     assert redone({}, first) == {*NAMES} - HELDOUT
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["adapter_config.json", "chat_template.jinja", "spiece.model", "vocab.txt", "x.safetensors"],
+)
+def test_a_model_folder_counts_by_what_it_holds(name: str, tmp_path: Path) -> None:
+    """A folder without weights is a tokenizer, or an adapter's configuration."""
+    (tmp_path / "deep.json").mkdir()
+    recipe = {"teacher": {"model": str(tmp_path)}}
+    seen = [stage_fingerprints(Recipe.model_validate({"name": "x", **recipe}))["chains"]]
+    for text in ("a", "b"):
+        (tmp_path / name).write_text(text)
+        seen.append(stage_fingerprints(Recipe.model_validate({"name": "x", **recipe}))["chains"])
+    assert len(set(seen)) == 3
+
+
+def test_a_long_tokenizer_is_read_whole(tmp_path: Path) -> None:
+    text = "x" * 3 * DIGESTED_BYTES
+    (tmp_path / "tokenizer.json").write_text(text)
+    before = file_digest(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text(f"{text[: len(text) // 2]}y{text[len(text) // 2 + 1 :]}")
+    assert file_digest(str(tmp_path)) != before
+
+
+def test_settings_that_are_no_files_are_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verifier's `lora` has keys r, alpha, ...: a file of that name means nothing."""
+    monkeypatch.chdir(tmp_path)
+    before = stage_fingerprints(Recipe.model_validate({"name": "x"}))
+    (tmp_path / "r").write_text("a file of the user")
+    assert stage_fingerprints(Recipe.model_validate({"name": "x"})) == before

@@ -1,0 +1,54 @@
+"""`distill pilot`: the sample's recipe, and what its figures say of the full run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distill import pilot
+from distill.artifacts import RunFolder
+from distill.config import Recipe
+from distill.progress import ProgressView
+
+
+def recipe(**changed: Any) -> Recipe:
+    problems, chains = {"count": 1000, "heldout": 100}, {"heldout_per_problem": 8}
+    return Recipe.model_validate({"name": "r", "problems": problems, "chains": chains, **changed})
+
+
+@pytest.mark.parametrize(("budget", "share"), [(0, 0), (1_000_000, 20_000), (7, 1)])
+def test_the_sample_has_its_share_of_the_budget(
+    budget: int, share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole budget would never bind in the sample, and the estimate would lie above it."""
+    ran = []
+
+    def execute(small: Recipe, *_: object, **__: object) -> RunFolder:
+        ran.append(small)
+        return sampled(tmp_path)
+
+    monkeypatch.setattr(pilot, "execute", execute)
+    pilot.pilot(recipe(labelling={"budget_tokens": budget}), 20, ProgressView())
+    assert [(small.labelling.budget_tokens, small.problems.count) for small in ran] == [(share, 20)]
+
+
+def sampled(place: Path) -> RunFolder:
+    """Statistics of 20 problems with 40 chains in 10 seconds."""
+    tokens = {"generated_tokens": 4000, "prompt_tokens": 800, "cached_tokens": 400}
+    chains = tokens | {"seconds": 4.0, "out": 40, "outcomes": {"correct": 10, "incorrect": 30}}
+    evidence = {key: 2 * value for key, value in tokens.items()} | {"seconds": 6.0}
+    labels = {"out": 40, "outcomes": {"good": 60, "bad": 20}}
+    folder = RunFolder.writer(place)
+    for stage, stats in (("chains", chains), ("evidence", evidence), ("labels", labels)):
+        folder.commit_stage(stage, "f", stats)
+    return folder
+
+
+def test_every_kind_of_token_counts_the_same_problems(tmp_path: Path) -> None:
+    found = pilot.estimate(recipe(), 20, sampled(tmp_path))
+    heldout = 100 * 8 / 40  # times the chains of the sample
+    assert found["full_tokens"] == 12_000 * 50 + 4000 * heldout
+    assert found["full_prompt_tokens"] == 2400 * 50 + 800 * heldout
+    assert found["full_cached_tokens"] == 1200 * 50 + 400 * heldout
+    assert found["full_seconds"] == pytest.approx(found["full_tokens"] / 1200)
+    assert (found["pass_rate"], found["steps_per_chain"], found["tokens_per_chain"]) == (0.25, 2, 100)
