@@ -63,6 +63,10 @@ def test_the_outcome_labels_the_last_step_only() -> None:
         (StepLabel(StepStatus.GOOD, 6, 2, 0, 0.72, 0.4, 0.9), (0.72, 0.5)),
         (StepLabel(StepStatus.GOOD, 0, 1, 0, 0.25, 0.0, 0.9), (1.0, 1.0)),
         (StepLabel(StepStatus.BAD, 1, 0, 0, 0.75, 0.1, 1.0, "refuted"), (0.0, 1.0)),
+        (StepLabel(StepStatus.BAD, 1, 1, 0, 0.5, 0.1, 0.9, "refuted"), (0.0, 1.0)),
+        (StepLabel(StepStatus.GOOD, 6, 2, 0, 0.72, 0.4, 0.9, "refuted"), (0.72, 0.5)),
+        (StepLabel(StepStatus.BAD, 3, 1, 0, 0.7, 0.3, 0.9, review="Ada"), (0.0, 1.0)),
+        (StepLabel(StepStatus.GOOD, 1, 3, 0, 0.3, 0.1, 0.7, review="Ada"), (1.0, 1.0)),
     ],
 )
 def test_soft_targets(label: StepLabel, target: tuple[float, float]) -> None:
@@ -76,6 +80,17 @@ def test_examples_carry_soft_targets_and_the_outcome() -> None:
     assert item.soft == (0.9, 0.0, 0.0)
     assert item.evidence == (1.0, 1.0, 0.0)
     assert item.outcome == 1
+
+
+def test_the_last_step_before_a_wrong_answer_is_certain() -> None:
+    label = StepLabel(StepStatus.BAD, 1, 3, 0, 0.3, 0.1, 0.7)
+    found = {}
+    for outcome in (Outcome.INCORRECT, Outcome.UNDECIDED):
+        chain = Chain("c", "p", ("a",), outcome)
+        [item] = examples([LabelledChain(Problem("p", "Q", ""), chain, (label,), 0, "")], True)
+        found[outcome] = (item.labels, *item.soft, *item.evidence)
+    assert found[Outcome.INCORRECT] == ((0,), 0.0, 1.0)
+    assert found[Outcome.UNDECIDED] == ((0,), 0.3, pytest.approx(0.4))
 
 
 def test_pairs_share_the_longest_prefix_and_no_chain_is_in_two() -> None:
