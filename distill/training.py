@@ -21,9 +21,16 @@ from distill.dataset.build import balance, build_dataset
 from distill.dataset.imports import SourceReport, SourceSettings, load_sources
 from distill.errors import DataError
 from distill.loading import load_settings, stage_fingerprint
-from distill.perturb import augmented
 from distill.records import LabelledChain
-from distill.verifier import Example, HeldoutChain, TrainResult, examples, export, train_verifier
+from distill.verifier import (
+    Example,
+    HeldoutChain,
+    TrainResult,
+    augmented_examples,
+    examples,
+    export,
+    train_verifier,
+)
 from distill.verifier.package import write_json
 
 Show = Callable[[str], None]
@@ -115,16 +122,6 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
             show(f"left out ({step['name']}): {step['in'] - step['out']} chains {step['removed']}")
     show(f"train on {len(made):,} chains, validate on {len(validation):,} of other problems")
     return Prepared(made, validation, examples(validation, mask), record)
-
-
-def augmented_examples(items: list[Example], share: float, seed: int) -> list[Example]:
-    """The examples and, for a share of them, a perturbed copy with the labels moved along."""
-    found = list(items)
-    for item in items:
-        copy = augmented(item.question, item.steps, item.labels, share, seed)
-        if copy is not None:
-            found.append(Example(copy.question, copy.steps, copy.labels, outcome=item.outcome))
-    return found
 
 
 def source_line(report: SourceReport) -> str:
