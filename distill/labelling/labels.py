@@ -70,7 +70,7 @@ def _labelled(
     else:
         first_bad = n if reviewed.step < 0 else reviewed.step
         last_good = first_bad - 1
-    own = evidence.case.chains[c].outcome
+    own: Outcome | None = evidence.case.chains[c].outcome
     if not settings.count_outcome or (is_sequential(settings) and own == Outcome.INCORRECT):
         own = None
     labels = tuple(

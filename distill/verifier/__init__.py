@@ -21,6 +21,7 @@ __all__ = [
     "Calibration", "ChainFormat", "Estimate", "Example", "ExportResult", "FirstErrorF1", "FormFigures",
     "HeldoutChain", "HybridParams", "Measured", "Package", "SizeReport", "StepLogprobs", "TrainResult",
     "Verifier", "augmented_examples", "calibrate", "checker_scores", "examples", "export", "finish",
-    "first_error_f1", "fit_hybrid", "fit_temperature", "fit_threshold", "hybrid_scores", "predict_first_error",
-    "read_package", "read_result", "size_report", "step_logprobs", "train_verifier", "update_package",
+    "first_error_f1", "fit_hybrid", "fit_temperature", "fit_threshold", "hybrid_scores",
+    "predict_first_error", "read_package", "read_result", "size_report", "step_logprobs", "train_verifier",
+    "update_package",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from dataset_samples import labelled
 
 from distill.artifacts import write_records
 from distill.dataset.build import BuiltDataset
-from distill.dataset.imports import SourceSettings, load_source, load_sources
+from distill.dataset.imports import SourceSettings, load_source, load_sources, repeated
 from distill.dataset.readers import step_labels
 from distill.dataset.save import save
 from distill.errors import DataError
@@ -192,5 +192,7 @@ def test_a_weight_takes_a_fixed_share_or_repeats(tmp_path: Path) -> None:
     half, report = load_source(SourceSettings(path=path, weight=0.5))
     assert 70 < len(half) < 130
     assert (report.chains, report.taken) == (200, len(half))
-    again, _ = load_source(SourceSettings(path=path, weight=2.5))
-    assert len(again) == 400 + len(half)
+    once, report = load_source(SourceSettings(path=path, weight=2.5))
+    assert (len(once), report.taken) == (200, 400 + len(half))
+    assert len(repeated(once[:50], [once, half], [2.5, 0.5])) == 100 + len(set(once[:50]) & set(half))
+    assert repeated(half, [half, once], [0.5, 3]) == half
