@@ -47,11 +47,19 @@ class ChainFormat:
     prompt: str = "{question}\n"
     separator: str = "\n"
     windows: bool = False
+    max_length: int | None = None
+    """Tokens of a window, as in training; None (folders of old): the model's whole context."""
 
     @classmethod
     def of(cls, settings: VerifierSettings) -> "ChainFormat":
         """The format that a recipe asks for."""
-        return cls(settings.prompt, settings.separator, settings.long_chains == "windows")
+        windows = settings.long_chains == "windows"
+        return cls(settings.prompt, settings.separator, windows, settings.max_length)
+
+    def limit(self, context: int) -> int:
+        """Tokens to score at once with a model of `context` tokens. Windows are as long as in training: at
+        a later position no score was ever trained."""
+        return min(context, self.max_length) if self.windows and self.max_length else context
 
     def pieces(self, question: str, steps: Sequence[str]) -> list[str]:
         """The prompt, then one piece a step; joined they are the text that the model reads."""

@@ -1,5 +1,6 @@
 """Losses by hand-made numbers, pairs, packing without cross-contamination, and windows."""
 
+import json
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from distill.verifier.data import ChainFormat, encode_windows, soft_target
 from distill.verifier.encoded_set import encode_set
 from distill.verifier.losses import hard_cross_entropy, outcome_labels, pairwise_ranking, soft_cross_entropy
 from distill.verifier.model import load_classifier, load_tokenizer
+from distill.verifier.package import Package, read_package, write_package
 from distill.verifier.pairs import Pair, pairs_of
 
 CPU = torch.device("cpu")
@@ -178,6 +180,35 @@ def test_windows_show_every_step_once_and_score_it(base: Path) -> None:
     found = encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], ChainFormat(windows=True), 128)
     assert (found.labelled_steps, found.truncated_steps) == (60, 0)
     assert encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], FORMAT, 128).cut_chains == 1
+
+
+def test_windows_in_scoring_are_those_of_training(base: Path, tmp_path: Path) -> None:
+    """No step is scored at a position past `max_length`, though the model's context (256) is longer."""
+    asked = VerifierSettings(max_length=128, long_chains="windows")
+    write_package(tmp_path, Package("adapter", ChainFormat.of(asked)))
+    chain_format = read_package(tmp_path).chain_format
+    assert chain_format == ChainFormat.of(asked)
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_pretrained(base, num_labels=2)
+    verifier = Verifier(model, load_tokenizer(str(base)), chain_format)
+    steps = [f"{i} + {i} = {2 * i}" for i in range(60)]
+    windows = encode_windows(verifier.tokenizer, "How many?", steps, chain_format, 128)
+    [scores] = verifier.score([("How many?", steps)])
+    assert verifier.computed_tokens == sum(len(window.encoded.ids) for window in windows)
+    prefix = verifier.begin("How many?")
+    grown = [verifier.score_next(prefix, step) for step in steps]
+    seen = len(windows[0].encoded.ends)
+    assert grown == pytest.approx(scores[:seen] + [0.0] * (60 - seen), abs=1e-5)
+
+
+def test_folders_without_a_window_length_and_cut_chains_use_the_context(tmp_path: Path) -> None:
+    write_package(tmp_path, Package("adapter", ChainFormat(windows=True)))
+    record = json.loads((tmp_path / "verifier.json").read_text())
+    del record["chain_format"]["max_length"]
+    (tmp_path / "verifier.json").write_text(json.dumps(record))
+    assert read_package(tmp_path).chain_format.limit(256) == 256
+    assert ChainFormat.of(VerifierSettings(max_length=128)).limit(256) == 256
+    assert ChainFormat(windows=True, max_length=512).limit(256) == 256
 
 
 def settings_of(base: Path, **changes: object) -> VerifierSettings:
