@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,8 @@ def test_files_of_every_kind_hold_the_same(tmp_path: Path) -> None:
 
 def test_our_own_folder_and_shards_come_back_with_their_evidence(tmp_path: Path) -> None:
     item = labelled("Q?", "++-", outcome=Outcome.INCORRECT)
+    said = (replace(item.labels[0], review="Ada"), item.labels[1], replace(item.labels[2], refutation="4"))
+    item = replace(item, labels=said)
     save(BuiltDataset([item], [labelled("R?", "+")], {}), tmp_path / "hub", {"name": "test"})
     (tmp_path / "run").mkdir()
     write_records(tmp_path / "run" / "shard-00000.parquet", [item])
