@@ -6,10 +6,11 @@ The same command goes on where it was killed. Several processes (`accelerate lau
 ...`) share every optimiser step; the first of them exports.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,20 @@ from pydantic import Field
 
 from distill.config import DatasetSettings, Settings, VerifierSettings
 from distill.dataset.build import balance, build_dataset
-from distill.dataset.imports import SourceReport, SourceSettings, load_sources
+from distill.dataset.imports import SourceReport, SourceSettings, load_source, load_sources, repeated
+from distill.dataset.text import normalise
 from distill.errors import DataError
-from distill.loading import load_settings, stage_fingerprint
-from distill.perturb import augmented
+from distill.loading import file_digest, load_settings, stage_fingerprint
 from distill.records import LabelledChain
-from distill.verifier import Example, HeldoutChain, TrainResult, examples, export, train_verifier
+from distill.verifier import (
+    Example,
+    HeldoutChain,
+    TrainResult,
+    augmented_examples,
+    examples,
+    export,
+    train_verifier,
+)
 from distill.verifier.package import write_json
 
 Show = Callable[[str], None]
@@ -75,7 +84,12 @@ def train(settings: TrainSettings, show: Show = print) -> Path:
     show = show if int(os.environ.get("RANK", "0")) == 0 else (lambda line: None)
     prepared = prepare(settings, show)
     verifier = settings.verifier.model_copy(update={"gpus": float(_gpus(settings))})
-    fingerprint = stage_fingerprint(_decisive(settings), json.dumps(prepared.record, default=str))
+    fingerprint = stage_fingerprint(
+        _decisive(settings),
+        json.dumps(prepared.record, default=str),
+        content_digest(prepared),
+        *file_digest(settings.verifier.base),
+    )
     settings.out.mkdir(parents=True, exist_ok=True)
     folder = settings.out / f"training-{fingerprint[:12]}"
     folder.mkdir(exist_ok=True)
@@ -89,15 +103,16 @@ def train(settings: TrainSettings, show: Show = print) -> Path:
 
 
 def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
-    """Import, clean, split and augment; every loss of chains or labels is shown."""
-    labelled, reports = load_sources(settings.data)
+    """Import, clean, split, repeat by weight and augment; every loss of chains or labels is shown."""
+    loaded, reports = zip(*map(load_source, settings.data), strict=True)
     given, more = load_sources(settings.validation) if settings.validation else ([], [])
     for report in [*reports, *more]:
         show(source_line(report))
-    built = build_dataset(labelled, settings.dataset, settings.seed)
-    taken = {item.problem.id for item in given}
+    built = build_dataset([item for chains in loaded for item in chains], settings.dataset, settings.seed)
+    taken = {normalise(item.problem.question) for item in given}
     kept = built.train + built.validation if given else built.train
-    training = [item for item in kept if item.problem.id not in taken]
+    distinct = [item for item in kept if normalise(item.problem.question) not in taken]
+    training = repeated(distinct, loaded, [source.weight for source in settings.data])
     validation = given or built.validation
     _require_both_kinds(validation)
     mask = settings.verifier.mask_after_first_error
@@ -117,14 +132,14 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
     return Prepared(made, validation, examples(validation, mask), record)
 
 
-def augmented_examples(items: list[Example], share: float, seed: int) -> list[Example]:
-    """The examples and, for a share of them, a perturbed copy with the labels moved along."""
-    found = list(items)
-    for item in items:
-        copy = augmented(item.question, item.steps, item.labels, share, seed)
-        if copy is not None:
-            found.append(Example(copy.question, copy.steps, copy.labels, outcome=item.outcome))
-    return found
+def content_digest(prepared: Prepared) -> str:
+    """SHA-256 of every example to train and validate on, in order: what a training is a function of."""
+    digest = hashlib.sha256()
+    for part in (prepared.train, prepared.known):
+        digest.update(b"part\n")
+        for item in part:
+            digest.update(json.dumps(astuple(item)).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def source_line(report: SourceReport) -> str:

@@ -40,7 +40,8 @@ class SourceSettings(Settings):
     format: Format | None = None
     """Left out, the columns tell. `first_error` is ProcessBench's style."""
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """How often each chain counts in an epoch: 0.5 takes a fixed half of the chains, 2 takes each twice."""
+    """How often each chain counts in an epoch: 0.5 takes a fixed half of the chains, 2 trains on each twice
+    (`repeated`, once repeats are cleaned away and validation is split off)."""
     positive: Literal["correct", "wrong"] | None = None
     """What true, 1 and 1.0 mean in `stepwise` and `own` labels. Numbers 0 and 1 need it."""
     first_step: str = "Step 1:"
@@ -54,7 +55,7 @@ class SourceSettings(Settings):
 @dataclass(frozen=True, slots=True)
 class SourceReport:
     """What came out of one source. `steps` counts labels by status, `soft` those that are probabilities
-    strictly between 0 and 1; `skipped` counts rows by reason; `taken` counts chains after weighting."""
+    strictly between 0 and 1; `skipped` counts rows by reason; `taken` counts chains times their weight."""
 
     path: str
     format: str
@@ -71,7 +72,7 @@ class SourceReport:
 
 
 def load_sources(sources: Sequence[SourceSettings]) -> tuple[list[LabelledChain], list[SourceReport]]:
-    """The chains of all sources, weighted, and what became of each source's rows.
+    """The chains of all sources (of a weight below 1 that share), and what became of each source's rows.
 
     Raises:
         DataError: a source cannot be read or recognised, or gave no chain; the message names file and row.
@@ -91,7 +92,7 @@ def load_source(source: SourceSettings) -> tuple[list[LabelledChain], SourceRepo
     chains = [chain for chain in chains if chain.chain.steps]
     if not chains:
         raise DataError(f"{source.path}: expected labelled chains, found none ({dict(skipped) or 'no rows'})")
-    taken = weighted(chains, source.weight)
+    taken = weighted(chains, min(source.weight, 1.0))
     labels = [label for item in chains for label in item.labels]
     steps = Counter(str(label.status) for label in labels)
     report = SourceReport(
@@ -99,7 +100,7 @@ def load_source(source: SourceSettings) -> tuple[list[LabelledChain], SourceRepo
         kind,
         rows or len(chains),
         len(chains),
-        len(taken),
+        len(weighted(chains, source.weight)),
         {str(status): steps[str(status)] for status in StepStatus},
         sum(0 < label.soft < 1 and _own(label) for label in labels),
         dict(skipped),
@@ -117,6 +118,17 @@ def weighted(chains: Sequence[LabelledChain], weight: float) -> list[LabelledCha
     content chooses: the same chains on every machine and in every order."""
     times, share = int(weight), weight % 1
     return [item for item in chains for _ in range(times + (_place(item) < share))]
+
+
+def repeated(
+    chains: Sequence[LabelledChain], loaded: Sequence[Sequence[LabelledChain]], weights: Sequence[float]
+) -> list[LabelledChain]:
+    """`chains`, each as often as the weight of the first of the `loaded` sources that it came from."""
+    weight_of: dict[LabelledChain, float] = {}
+    for source, weight in zip(loaded, weights, strict=True):
+        for item in source:
+            weight_of.setdefault(item, weight)
+    return [again for item in chains for again in weighted([item], max(weight_of[item], 1.0))]
 
 
 def _place(item: LabelledChain) -> float:

@@ -90,11 +90,13 @@ def _own_label(row: Mapping[str, Any], step: int, value: int) -> StepLabel:
         fields = {name: row[name][step] for name in names}
     except (KeyError, IndexError, TypeError) as error:
         raise DataError(f"expected one value a step in {', '.join(names)}, found none at {error}") from error
-    return StepLabel(_HARD[value].status, **fields, refutation=_refutation(row, step))
+    refutation, review = _said(row, "refutations", step), _said(row, "reviews", step)
+    return StepLabel(_HARD[value].status, **fields, refutation=refutation, review=review)
 
 
-def _refutation(row: Mapping[str, Any], step: int) -> str:
-    found = row.get("refutations")
+def _said(row: Mapping[str, Any], name: str, step: int) -> str:
+    """The text of a step in a column that older folders may lack."""
+    found = row.get(name)
     return str(found[step] or "") if found else ""
 
 

@@ -69,6 +69,7 @@ def row_of(item: LabelledChain) -> dict[str, Any]:
         "failures": [label.failures for label in labels],
         "undecided": [label.undecided for label in labels],
         "refutations": [label.refutation for label in labels],
+        "reviews": [label.review for label in labels],
         "answer": item.chain.answer,
         "outcome": str(item.chain.outcome),
         "generator": item.chain.generator,
@@ -113,7 +114,7 @@ def _features() -> Any:
     from datasets import Features, List, Value
 
     text, whole, real = Value("string"), Value("int32"), Value("float64")
-    lists = {"steps": text, "labels": whole, "refutations": text}
+    lists = {"steps": text, "labels": whole, "refutations": text, "reviews": text}
     lists |= dict.fromkeys(("soft", "low", "high"), real)
     lists |= dict.fromkeys(("successes", "failures", "undecided"), whole)
     plain = dict.fromkeys(("problem_id", "chain_id", "question", "reference"), text)

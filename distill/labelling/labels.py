@@ -25,10 +25,10 @@ from collections.abc import Sequence
 
 from distill.config import LabellingSettings
 from distill.labelling.evidence import EventsOf, events_of
-from distill.labelling.known import Known, bounds, known
+from distill.labelling.known import Known, bounds, is_sequential, known
 from distill.labelling.posterior import jeffreys
 from distill.labelling.protocol import Case
-from distill.labelling.trials import Tally, tally
+from distill.labelling.trials import tally
 from distill.records import Chain, Event, EventKind, Outcome, StepLabel, StepStatus
 
 Labelled = tuple[tuple[StepLabel, ...], int | None]
@@ -45,7 +45,8 @@ def derive_labels(
 
     A label's counts, `soft` (posterior mean) and interval are those of the rollouts of its prefix, for
     whichever chain they were asked, and the chain's own outcome if `settings.count_outcome`; a label
-    that is implied by another prefix has none.
+    that is implied by another prefix has none. The sequential test searches a chain because its answer is
+    wrong, so that answer is no trial of its prefixes (`known.trials`), and is not counted there.
 
     Raises:
         DataError: an event belongs to another chain or lies beyond its own.
@@ -69,7 +70,9 @@ def _labelled(
     else:
         first_bad = n if reviewed.step < 0 else reviewed.step
         last_good = first_bad - 1
-    own = evidence.case.chains[c].outcome if settings.count_outcome else None
+    own: Outcome | None = evidence.case.chains[c].outcome
+    if not settings.count_outcome or (is_sequential(settings) and own == Outcome.INCORRECT):
+        own = None
     labels = tuple(
         _label(
             found.rollouts.get(evidence.paths[c][step + 1], []),
@@ -98,7 +101,8 @@ def _first_error(n: int, last_good: int, first_bad: int) -> int | None:
 def _label(
     rollouts: Sequence[Event], own: Outcome | None, status: StepStatus, refutation: str, review: str
 ) -> StepLabel:
-    seen = tally(event.outcome for event in rollouts) + (Tally() if own is None else tally([own]))
+    outcomes = [event.outcome for event in rollouts]
+    seen = tally([*outcomes, own] if outcomes and own is not None else outcomes)
     posterior = jeffreys(seen.successes, seen.failures)
     return StepLabel(
         status=status,

@@ -93,19 +93,20 @@ def _train_task(
     folder: str,
     report: Reporter,
 ) -> Any:
-    from distill.verifier import examples, train_verifier
+    from distill.verifier import augmented_examples, examples, train_verifier
 
     mask = recipe.verifier.mask_after_first_error
+    shown = augmented_examples(examples(training, mask), recipe.verifier.augmentation, recipe.seed)
 
     with working_copy(locate(folder)) as (work, save):
 
         def progress(step: int, total: int, figures: dict[str, Any]) -> None:
-            shown = (f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
-            report("train", step, total, note=" ".join(shown))
+            parts = (f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
+            report("train", step, total, note=" ".join(parts))
             save()  # the checkpoints so far: another node can go on from them
 
         return train_verifier(
-            examples(training, mask),
+            shown,
             examples(validation, mask),
             recipe.verifier,
             quantise,

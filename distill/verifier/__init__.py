@@ -5,6 +5,7 @@ labelled chains -> `train_verifier` -> `export` -> `Verifier.score` -> `hybrid_s
 
 from distill.first_error import FirstErrorF1, first_error_f1, predict_first_error
 from distill.verifier import _quiet  # noqa: F401
+from distill.verifier.augment import augmented_examples
 from distill.verifier.calibrate import Calibration, calibrate, fit_temperature, fit_threshold
 from distill.verifier.data import ChainFormat, Example, examples
 from distill.verifier.drift import Estimate, FormFigures, HeldoutChain, Measured
@@ -19,7 +20,8 @@ from distill.verifier.train import TrainResult, read_result, train_verifier
 __all__ = [
     "Calibration", "ChainFormat", "Estimate", "Example", "ExportResult", "FirstErrorF1", "FormFigures",
     "HeldoutChain", "HybridParams", "Measured", "Package", "SizeReport", "StepLogprobs", "TrainResult",
-    "Verifier", "calibrate", "checker_scores", "examples", "export", "finish", "first_error_f1",
-    "fit_hybrid", "fit_temperature", "fit_threshold", "hybrid_scores", "predict_first_error",
-    "read_package", "read_result", "size_report", "step_logprobs", "train_verifier", "update_package",
+    "Verifier", "augmented_examples", "calibrate", "checker_scores", "examples", "export", "finish",
+    "first_error_f1", "fit_hybrid", "fit_temperature", "fit_threshold", "hybrid_scores",
+    "predict_first_error", "read_package", "read_result", "size_report", "step_logprobs", "train_verifier",
+    "update_package",
 ]  # fmt: skip

@@ -47,11 +47,19 @@ class ChainFormat:
     prompt: str = "{question}\n"
     separator: str = "\n"
     windows: bool = False
+    max_length: int | None = None
+    """Tokens of a window, as in training; None (folders of old): the model's whole context."""
 
     @classmethod
     def of(cls, settings: VerifierSettings) -> "ChainFormat":
         """The format that a recipe asks for."""
-        return cls(settings.prompt, settings.separator, settings.long_chains == "windows")
+        windows = settings.long_chains == "windows"
+        return cls(settings.prompt, settings.separator, windows, settings.max_length)
+
+    def limit(self, context: int) -> int:
+        """Tokens to score at once with a model of `context` tokens. Windows are as long as in training: at
+        a later position no score was ever trained."""
+        return min(context, self.max_length) if self.windows and self.max_length else context
 
     def pieces(self, question: str, steps: Sequence[str]) -> list[str]:
         """The prompt, then one piece a step; joined they are the text that the model reads."""
@@ -95,7 +103,10 @@ def examples(labelled: Sequence[LabelledChain], mask_after_first_error: bool) ->
 
 def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
     labels = [IGNORED if label.hard is None else label.hard for label in item.labels]
-    soft, evidence = map(list, zip(*map(soft_target, item.labels))) if labels else ([], [])
+    targets = [soft_target(label) for label in item.labels]
+    if item.chain.outcome is Outcome.INCORRECT and labels[-1:] == [0]:
+        targets[-1] = (0.0, 1.0)  # the answer is wrong, whatever rollouts made of it
+    soft, evidence = [q for q, _ in targets], [w for _, w in targets]
     if mask_after_first_error and 0 in labels:
         keep = labels.index(0)
         keep += IGNORED not in labels[:keep]
@@ -108,10 +119,12 @@ def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
 def soft_target(label: StepLabel) -> tuple[float, float]:
     """(P(correct), evidence) of a step label.
 
-    The posterior mean of the step's own trials, weighted by 1 - the width of its 95% interval. A label
-    that other evidence decided against (or without) its own trials - a refutation, a success further on -
-    is certain in that direction: (1.0 or 0.0, 1.0).
+    The posterior mean of the step's own trials, weighted by 1 - the width of its 95% interval. A person's
+    label and that of a refuted step are certain, whatever the trials say: (1.0 or 0.0, 1.0). So is one that
+    other evidence decided against (or without) its own trials, such as a success further on.
     """
+    if label.hard is not None and (label.review or (label.refutation and label.hard == 0)):
+        return float(label.hard), 1.0
     against = {1: label.successes == 0, 0: label.failures == 0}
     trials = label.successes + label.failures
     without = trials == 0 and (label.low, label.high) == (0.0, 1.0)

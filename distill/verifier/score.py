@@ -32,7 +32,7 @@ ChainText = tuple[str, Sequence[str]]
 class Verifier:
     """Holds a model in memory; scores are calibrated probabilities that a step is correct.
 
-    `truncated_steps` counts the steps so far that lay past the model's context. Such a step scores
+    `truncated_steps` counts the steps so far that lay past `limit`. Such a step scores
     0.0: what the verifier cannot see it does not vouch for. `computed_tokens` counts the tokens that went
     through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for.
     """
@@ -77,6 +77,11 @@ class Verifier:
         """A step that scores below this is called wrong (fitted on validation data only)."""
         return self.calibration.threshold
 
+    @property
+    def limit(self) -> int:
+        """Tokens seen at once: the model's context, or with windows their length in training."""
+        return self.chain_format.limit(context_length(self.model.config))
+
     def calibrated(self, calibration: Calibration) -> "Verifier":
         """The same model (shared, not copied) with another temperature and threshold."""
         package = self.package and replace(self.package, calibration=calibration)
@@ -89,7 +94,7 @@ class Verifier:
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
         """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
-        how = self.chain_format, context_length(self.model.config)
+        how = self.chain_format, self.limit
         parts = [encode_windows(self.tokenizer, q, s, *how) for q, s in questions_and_steps]
         encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
@@ -106,21 +111,20 @@ class Verifier:
 
     def begin(self, question: str) -> Prefix:
         """An empty chain for a question, to be extended by `score_next`; nothing is computed yet."""
-        limit = context_length(self.model.config)
-        start = encode(self.tokenizer, question, (), self.chain_format, limit)
+        start = encode(self.tokenizer, question, (), self.chain_format, self.limit)
         return Prefix(list(start.ids), DynamicCache(config=self.model.config))
 
     def score_next(self, prefix: Prefix, step: str) -> float:
         """P(step correct) of one more step; `prefix` grows by it and no earlier token is computed again.
 
-        The score is that of `score` on the whole chain. A step past the context scores 0.0, as do all
-        that follow it (windows are for `score`). `prefix.fork()` keeps a point to return to.
+        The score is that of `score` on the whole chain. A step past `limit` scores 0.0, as do all that
+        follow it (windows are for `score`). `prefix.fork()` keeps a point to return to.
         """
         piece = self.chain_format.pieces("", [step])[1]
         ids = list(self.tokenizer(piece, add_special_tokens=False)["input_ids"])
         if not ids:
             raise VerifierError(f"expected at least one token, found none in {piece!r}; use a separator")
-        prefix.full |= prefix.length + len(prefix.pending) + len(ids) > context_length(self.model.config)
+        prefix.full |= prefix.length + len(prefix.pending) + len(ids) > self.limit
         if prefix.full:
             self._count_truncated([[-np.inf]])
             prefix.scores.append(0.0)

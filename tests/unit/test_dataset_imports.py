@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from dataset_samples import labelled
 
 from distill.artifacts import write_records
 from distill.dataset.build import BuiltDataset
-from distill.dataset.imports import SourceSettings, load_source, load_sources
+from distill.dataset.imports import SourceSettings, load_source, load_sources, repeated
 from distill.dataset.readers import step_labels
 from distill.dataset.save import save
 from distill.errors import DataError
@@ -174,6 +175,8 @@ def test_files_of_every_kind_hold_the_same(tmp_path: Path) -> None:
 
 def test_our_own_folder_and_shards_come_back_with_their_evidence(tmp_path: Path) -> None:
     item = labelled("Q?", "++-", outcome=Outcome.INCORRECT)
+    said = (replace(item.labels[0], review="Ada"), item.labels[1], replace(item.labels[2], refutation="4"))
+    item = replace(item, labels=said)
     save(BuiltDataset([item], [labelled("R?", "+")], {}), tmp_path / "hub", {"name": "test"})
     (tmp_path / "run").mkdir()
     write_records(tmp_path / "run" / "shard-00000.parquet", [item])
@@ -192,5 +195,7 @@ def test_a_weight_takes_a_fixed_share_or_repeats(tmp_path: Path) -> None:
     half, report = load_source(SourceSettings(path=path, weight=0.5))
     assert 70 < len(half) < 130
     assert (report.chains, report.taken) == (200, len(half))
-    again, _ = load_source(SourceSettings(path=path, weight=2.5))
-    assert len(again) == 400 + len(half)
+    once, report = load_source(SourceSettings(path=path, weight=2.5))
+    assert (len(once), report.taken) == (200, 400 + len(half))
+    assert len(repeated(once[:50], [once, half], [2.5, 0.5])) == 100 + len(set(once[:50]) & set(half))
+    assert repeated(half, [half, once], [0.5, 3]) == half

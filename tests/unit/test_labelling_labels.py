@@ -140,6 +140,17 @@ def test_labels_carry_the_jeffreys_posterior_of_their_own_trials() -> None:
     assert (implied.soft, implied.low, implied.high) == (0.5, 0.0, 1.0)
 
 
+@pytest.mark.parametrize("method", ["adaptive", "omegaprm", "math_shepherd"])
+def test_implied_labels_have_no_counts_of_their_own(method: str) -> None:
+    """The chain's own answer is a trial only of prefixes that were rolled out."""
+    chain = make_chain(4, INCORRECT)
+    events = [*probe(chain, -1, "++"), *probe(chain, 1, "+++")]
+    ((labels, _),) = derive_labels([chain], events, make_settings(method))
+    assert [label.hard for label in labels] == [1, 1, None, 0]
+    own = int(method != "adaptive")  # the test counts no answer for which the chain is searched
+    assert [(label.successes, label.failures) for label in labels] == [(0, 0), (3, own), (0, 0), (0, 0)]
+
+
 def test_posterior_and_wilson_match_known_values() -> None:
     assert (jeffreys(0, 8).low, jeffreys(8, 0).high) == (0.0, 1.0)
     assert jeffreys(0, 8).high == pytest.approx(beta.ppf(0.975, 0.5, 8.5))

@@ -58,7 +58,7 @@ def stored(path: str | Path) -> list[LabelledChain]:
 def test_labels_keep_their_evidence(run: Path) -> None:
     (wrong, _) = stored(run / "labels" / "shard-00000.parquet")
     probed = wrong.labels[2]
-    assert (probed.successes, probed.tokens) == (0, 7 * (probed.failures - 1))  # the own failure is free
+    assert (probed.successes, probed.tokens) == (0, 7 * probed.failures)  # the wrong answer is no trial
     assert (probed.seeds, probed.completer) == ((1,), "simulated")
     assert "sequential test of p <=" in probed.stopping_rule
     assert probed.high < 1

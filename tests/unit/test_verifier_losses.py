@@ -1,5 +1,6 @@
 """Losses by hand-made numbers, pairs, packing without cross-contamination, and windows."""
 
+import json
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from distill.verifier.data import ChainFormat, encode_windows, soft_target
 from distill.verifier.encoded_set import encode_set
 from distill.verifier.losses import hard_cross_entropy, outcome_labels, pairwise_ranking, soft_cross_entropy
 from distill.verifier.model import load_classifier, load_tokenizer
+from distill.verifier.package import Package, read_package, write_package
 from distill.verifier.pairs import Pair, pairs_of
 
 CPU = torch.device("cpu")
@@ -63,6 +65,10 @@ def test_the_outcome_labels_the_last_step_only() -> None:
         (StepLabel(StepStatus.GOOD, 6, 2, 0, 0.72, 0.4, 0.9), (0.72, 0.5)),
         (StepLabel(StepStatus.GOOD, 0, 1, 0, 0.25, 0.0, 0.9), (1.0, 1.0)),
         (StepLabel(StepStatus.BAD, 1, 0, 0, 0.75, 0.1, 1.0, "refuted"), (0.0, 1.0)),
+        (StepLabel(StepStatus.BAD, 1, 1, 0, 0.5, 0.1, 0.9, "refuted"), (0.0, 1.0)),
+        (StepLabel(StepStatus.GOOD, 6, 2, 0, 0.72, 0.4, 0.9, "refuted"), (0.72, 0.5)),
+        (StepLabel(StepStatus.BAD, 3, 1, 0, 0.7, 0.3, 0.9, review="Ada"), (0.0, 1.0)),
+        (StepLabel(StepStatus.GOOD, 1, 3, 0, 0.3, 0.1, 0.7, review="Ada"), (1.0, 1.0)),
     ],
 )
 def test_soft_targets(label: StepLabel, target: tuple[float, float]) -> None:
@@ -76,6 +82,17 @@ def test_examples_carry_soft_targets_and_the_outcome() -> None:
     assert item.soft == (0.9, 0.0, 0.0)
     assert item.evidence == (1.0, 1.0, 0.0)
     assert item.outcome == 1
+
+
+def test_the_last_step_before_a_wrong_answer_is_certain() -> None:
+    label = StepLabel(StepStatus.BAD, 1, 3, 0, 0.3, 0.1, 0.7)
+    found = {}
+    for outcome in (Outcome.INCORRECT, Outcome.UNDECIDED):
+        chain = Chain("c", "p", ("a",), outcome)
+        [item] = examples([LabelledChain(Problem("p", "Q", ""), chain, (label,), 0, "")], True)
+        found[outcome] = (item.labels, *item.soft, *item.evidence)
+    assert found[Outcome.INCORRECT] == ((0,), 0.0, 1.0)
+    assert found[Outcome.UNDECIDED] == ((0,), 0.3, pytest.approx(0.4))
 
 
 def test_pairs_share_the_longest_prefix_and_no_chain_is_in_two() -> None:
@@ -163,6 +180,35 @@ def test_windows_show_every_step_once_and_score_it(base: Path) -> None:
     found = encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], ChainFormat(windows=True), 128)
     assert (found.labelled_steps, found.truncated_steps) == (60, 0)
     assert encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], FORMAT, 128).cut_chains == 1
+
+
+def test_windows_in_scoring_are_those_of_training(base: Path, tmp_path: Path) -> None:
+    """No step is scored at a position past `max_length`, though the model's context (256) is longer."""
+    asked = VerifierSettings(max_length=128, long_chains="windows")
+    write_package(tmp_path, Package("adapter", ChainFormat.of(asked)))
+    chain_format = read_package(tmp_path).chain_format
+    assert chain_format == ChainFormat.of(asked)
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_pretrained(base, num_labels=2)
+    verifier = Verifier(model, load_tokenizer(str(base)), chain_format)
+    steps = [f"{i} + {i} = {2 * i}" for i in range(60)]
+    windows = encode_windows(verifier.tokenizer, "How many?", steps, chain_format, 128)
+    [scores] = verifier.score([("How many?", steps)])
+    assert verifier.computed_tokens == sum(len(window.encoded.ids) for window in windows)
+    prefix = verifier.begin("How many?")
+    grown = [verifier.score_next(prefix, step) for step in steps]
+    seen = len(windows[0].encoded.ends)
+    assert grown == pytest.approx(scores[:seen] + [0.0] * (60 - seen), abs=1e-5)
+
+
+def test_folders_without_a_window_length_and_cut_chains_use_the_context(tmp_path: Path) -> None:
+    write_package(tmp_path, Package("adapter", ChainFormat(windows=True)))
+    record = json.loads((tmp_path / "verifier.json").read_text())
+    del record["chain_format"]["max_length"]
+    (tmp_path / "verifier.json").write_text(json.dumps(record))
+    assert read_package(tmp_path).chain_format.limit(256) == 256
+    assert ChainFormat.of(VerifierSettings(max_length=128)).limit(256) == 256
+    assert ChainFormat(windows=True, max_length=512).limit(256) == 256
 
 
 def settings_of(base: Path, **changes: object) -> VerifierSettings:
