@@ -31,6 +31,10 @@ class UnfaithfulPrefixError(GeneratorError):
     """The backend cannot continue exactly after the given token ids, so it refuses."""
 
 
+class RefusedError(GeneratorError):
+    """A server will do nothing more for us: a refused key, a spent quota, a model that it does not have."""
+
+
 class CheckerError(DistillError, RuntimeError):
     """A checker pool could not be started or kept alive. (A bad answer is a verdict, not an error.)"""
 

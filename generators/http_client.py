@@ -18,13 +18,17 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, missing
+from distill.errors import GeneratorError, RefusedError, missing
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-NOT_ALLOWED = frozenset({401, 403})
+NOT_ALLOWED = frozenset({401, 402, 403})
+SPENT = "insufficient_quota"
+"""What OpenAI's servers say with a 429 that no wait will cure."""
+FLAGGED = ("flagged", "moderation")
+"""Words of a 403 that is about one text, not about the key."""
 _SHOWN = 300
 
 
@@ -88,8 +92,8 @@ class HttpClient:
         """The reply to POST `path` with JSON.
 
         Raises:
-            GeneratorError: no success within `TRIES` tries, a key that the server does not accept, or a
-                client that is closed.
+            RefusedError: the server does not accept the key, or the quota is spent.
+            GeneratorError: no success within `TRIES` tries, or a client that is closed.
         """
         return await self._ask("POST", path, body)
 
@@ -118,8 +122,8 @@ class HttpClient:
         except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = self._hide(f"{type(error).__name__}: {error}")
             raise _TryAgainError(reason) from None  # the cause holds the request, and its headers the key
-        if status in NOT_ALLOWED:
-            raise GeneratorError(self._not_allowed(status, text))
+        if _refuses(status, text):
+            raise RefusedError(self._not_allowed(status, text))
         if status in BUSY:
             wait = _retry_after(headers.get("Retry-After", ""))
             raise _TryAgainError(f"status {status}: {self._hide(text)}", wait)
@@ -156,7 +160,11 @@ class HttpClient:
     def _not_allowed(self, status: int, text: str) -> str:
         key = self._server.key_env
         advice = f"See the key in the environment variable {key}" if key else "Name its variable in key_env"
-        return f"{self._server.url} refuses the key (status {status}): {self._hide(text)}. {advice}."
+        return (
+            f"{self._server.url} refuses the key, or its quota is spent (status {status}): "
+            f"{self._hide(text)}. {advice}, and what is left of the quota. What is finished is kept; mend "
+            "it and give the same command again."
+        )
 
     def _hide(self, text: str) -> str:
         """The beginning of `text`, without the key, should the server or a library repeat it."""
@@ -193,6 +201,13 @@ def _read_key(variable: str | None) -> str:
             "every machine that runs an engine; never write a key into a recipe."
         )
     return key
+
+
+def _refuses(status: int, text: str) -> bool:
+    """Whether the answer to every other request would be the same."""
+    if status == 403 and any(word in text.lower() for word in FLAGGED):
+        return False
+    return status in NOT_ALLOWED or (status == 429 and SPENT in text)
 
 
 def _retry_after(value: str) -> float | None:

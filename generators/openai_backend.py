@@ -9,11 +9,12 @@ Not covered: streaming, tools, logprobs, servers whose chat endpoint hides which
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError, UnfaithfulPrefixError
+from distill.errors import GeneratorError, RefusedError, UnfaithfulPrefixError
 from distill.records import Usage
 from generators.base import Completion, Sample
 from generators.http_client import HttpClient, Reply
@@ -68,7 +69,8 @@ class OpenAIGenerator:
 
         Raises:
             UnfaithfulPrefixError: the server cannot continue exactly this prefix; the message says why.
-            GeneratorError: the server refuses the request, or gave up after all retries.
+            RefusedError: the server refuses the key, has no such model, or the quota is spent.
+            GeneratorError: the server refuses this request, or gave up after all retries.
         """
         self._wire.check(prefix, n, self.name)
         if n == 0:
@@ -100,7 +102,8 @@ class OpenAIGenerator:
     async def _ask(self, prefix: Sequence[int], n: int, room: int) -> Completion:
         reply = await self._post(lambda: self._wire.body(prefix, n, room))
         if not reply.ok:
-            raise GeneratorError(
+            gone = reply.status == 404 and self._settings.model in reply.text
+            raise (RefusedError if gone else GeneratorError)(
                 f"{self.name} refuses a request of {len(prefix)} tokens (status {reply.status}): {reply.text}"
             )
         return self._wire.read(prefix, reply.data)
@@ -116,7 +119,9 @@ class OpenAIGenerator:
 
     async def _ask_context(self) -> int:
         """The most tokens of a sequence, as vLLM and SGLang tell it; 0 when the server does not."""
-        reply = await self._client.get("/models")
+        reply = Reply(403, {}, "")
+        with suppress(RefusedError):  # a key may be good for the model and not for the list
+            reply = await self._client.get("/models")
         models = reply.data.get("data") if reply.ok else None
         for model in models if isinstance(models, list) else []:
             if isinstance(model, dict) and model.get("id") == self._settings.model:

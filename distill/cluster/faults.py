@@ -6,7 +6,7 @@ import re
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from distill.cluster.tries import Fault, FaultKind
-from distill.errors import CheckerError, DistillError, GeneratorError, UnfaithfulPrefixError
+from distill.errors import CheckerError, DistillError, GeneratorError, RefusedError, UnfaithfulPrefixError
 
 LONGEST_REASON = 4000
 """Characters of a reason that are kept: a traceback's end is what tells."""
@@ -28,8 +28,9 @@ def raised(unit: str, error: RayTaskError) -> Fault:
 
 def ends_the_run(error: BaseException) -> bool:
     """Whether an exception will meet every problem alike, so that trying again is no use: a wrong setting, a
-    file that is not what it should be, a full disk. An engine or a checker that fails may work elsewhere."""
-    if isinstance(error, UnfaithfulPrefixError):
+    file that is not what it should be, a full disk, a server that refuses us. An engine or a checker that
+    fails may work elsewhere."""
+    if isinstance(error, UnfaithfulPrefixError | RefusedError):
         return True
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -15,8 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from distill.errors import ClusterError, DistillError
 
 ALWAYS_ALLOWED = 8
-"""Problems that may be set aside however few a stage has; also the failures of single problems, with no
-success at all, after which it is the engine that is at fault."""
+"""Problems that may be set aside however few a stage has; also the failures of single problems, or the
+units that raised an error, with no success at all, after which it is the engine that is at fault."""
 
 
 class FaultKind(StrEnum):
@@ -73,6 +73,7 @@ class Tries(Generic[UnitT]):
         self._failures: Counter[str] = Counter()
         self._pieces: set[str] = set()
         self._suspected: set[str] = set()
+        self._raised: set[str] = set()
         self._in_flight = self._set_aside = self._failed_pieces = 0
         self._any_success = proven
 
@@ -119,6 +120,8 @@ class Tries(Generic[UnitT]):
             return False
         self._failures[unit.key] += 1
         self._failed_pieces += unit.key in self._pieces
+        if fault.kind is FaultKind.ERROR:
+            self._raised.add(unit.key)
         if self._failures[unit.key] <= self._retries:
             self._put_back(unit, fault)
             self._stop_if_nothing_works(fault, error)
@@ -146,12 +149,14 @@ class Tries(Generic[UnitT]):
         self._suspects.append(unit)
 
     def _stop_if_nothing_works(self, fault: Fault, error: BaseException | None) -> None:
-        if self._any_success or (self.unfinished and self._failed_pieces < ALWAYS_ALLOWED):
+        if self._any_success:
+            return
+        if self.unfinished and max(self._failed_pieces, len(self._raised)) < ALWAYS_ALLOWED:
             return
         if isinstance(error, DistillError):
             raise error
         raise ClusterError(
-            f"expected at least one problem to come through, found that every one failed, even alone. The "
+            f"expected at least one problem to come through, found that every one failed that was tried. The "
             f"last one ({fault.unit}, {fault.kind}): {fault.reason.rstrip('.')}. Mend the cause and give the "
             "same command again."
         ) from error

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 from model_server import ModelServer, serve_folder, served
 
 from distill.config import GeneratorSettings, ServerSettings
-from distill.errors import GeneratorError, UnfaithfulPrefixError
+from distill.errors import GeneratorError, RefusedError, UnfaithfulPrefixError
 from distill.loading import dump_recipe
 from distill.records import Usage
 from generators import http_client
@@ -182,6 +182,34 @@ class TestKeys:
         settings = GeneratorSettings(backend="openai", model="m", chat=True, server=server)
         assert SECRET not in dump_recipe(settings) + repr(settings)
 
+    @pytest.mark.parametrize(
+        ("status", "text"), [(401, ""), (402, "no credits"), (403, ""), (429, "code: insufficient_quota")]
+    )
+    def test_a_refused_key_or_a_spent_quota_ends_the_run(self, status: int, text: str) -> None:
+        asked: list[int] = []
+
+        def handler(request: web.Request, number: int) -> web.Response:
+            asked.append(number)
+            return web.Response(status=status, text=text)
+
+        with answering(handler) as url, pytest.raises(RefusedError, match=f"{status}.*{text}.*kept"):
+            ask_client(url)
+        assert asked == [1]
+
+    def test_a_text_that_is_flagged_says_nothing_against_the_key(self) -> None:
+        flagged = web.json_response
+        with answering(lambda request, number: flagged({"error": "input was flagged"}, status=403)) as url:
+            (reply,) = ask_client(url)
+        assert (reply.status, reply.ok) == (403, False)
+
+    @pytest.mark.parametrize(("text", "refused"), [("no model `served` here", True), ("no route", False)])
+    def test_a_model_that_the_server_does_not_have(self, text: str, refused: bool) -> None:
+        with answering(lambda request, number: web.Response(status=404, text=text)) as url:
+            generator = openai(url)
+            with pytest.raises(GeneratorError, match=text) as caught:
+                sample(generator, generator.prompt(QUESTION))
+        assert isinstance(caught.value, RefusedError) is refused
+
     @pytest.mark.parametrize("fault", ["dropped", "echoed"])
     def test_no_error_holds_the_key(self, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
         monkeypatch.setenv("MY_KEY", SECRET)
@@ -336,6 +364,13 @@ class TestTokens:
         completion = self.tokens(serve_folder(TEACHER, "no ids"), n=4, stop=["\n"])
         assert all(s.text.endswith("\n") for s in completion.samples if s.finish_reason == "stop")
         assert all(s.token_ids for s in completion.samples)
+
+    def test_a_key_that_may_not_list_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def refuse(self: ModelServer, request: web.Request) -> web.Response:
+            return web.Response(status=403)
+
+        monkeypatch.setattr(ModelServer, "models", refuse)
+        assert len(self.tokens(serve_folder(TEACHER)).samples) == 2
 
     def test_a_server_that_adds_a_token(self) -> None:
         with pytest.raises(UnfaithfulPrefixError, match="adds none of its own"):
