@@ -3,6 +3,7 @@
 A unit of work whose worker died is a *suspect*: it is tried again alone on its worker, so that the next
 death is surely its own. One that failed more than `retries` times is split, and a piece that fails as often
 is set aside. So one problem that kills its worker costs a bounded number of workers, and no other problem.
+What is `BLAMELESS` counts apart: it splits nothing and sets nothing aside.
 """
 
 import math
@@ -32,6 +33,8 @@ class FaultKind(StrEnum):
 
 BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE)
 """What says nothing against the work."""
+BLAMELESS_ALLOWED = 30
+"""Blameless failures of one unit, after which the cluster is not fit for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Tries(Generic[UnitT]):
         self._fresh, self._suspects = deque(units), deque[UnitT]()
         self._retries, self._split, self._limit = retries, split, limit
         self._failures: Counter[str] = Counter()
+        self._blameless: Counter[str] = Counter()
         self._pieces: set[str] = set()
         self._suspected: set[str] = set()
         self._raised: set[str] = set()
@@ -115,7 +119,11 @@ class Tries(Generic[UnitT]):
             DistillError: so much fails that it is not the problems: `error` itself if it is one of ours.
         """
         self._in_flight -= 1
-        if not sure and fault.kind not in BLAMELESS:
+        if fault.kind in BLAMELESS:
+            self._stop_if_blameless_too_often(unit, fault, error)
+            self._put_back(unit, fault)
+            return False
+        if not sure:
             self._put_back(unit, fault)
             return False
         self._failures[unit.key] += 1
@@ -137,7 +145,7 @@ class Tries(Generic[UnitT]):
         return True
 
     def failures(self, unit: UnitT) -> int:
-        """How often `unit` has failed."""
+        """How often `unit` has failed, blameless failures apart."""
         return self._failures[unit.key]
 
     def _put_back(self, unit: UnitT, fault: Fault) -> None:
@@ -160,6 +168,16 @@ class Tries(Generic[UnitT]):
             f"last one ({fault.unit}, {fault.kind}): {fault.reason.rstrip('.')}. Mend the cause and give the "
             "same command again."
         ) from error
+
+    def _stop_if_blameless_too_often(self, unit: UnitT, fault: Fault, error: BaseException | None) -> None:
+        self._blameless[unit.key] += 1
+        if self._blameless[unit.key] > BLAMELESS_ALLOWED:
+            raise ClusterError(
+                f"expected {unit.key} to come through, found that it was lost {BLAMELESS_ALLOWED + 1} times "
+                f"through no fault of its own. The last time ({fault.kind}): {fault.reason.rstrip('.')}. "
+                "What is finished is kept; use nodes that stay longer, or a smaller problems.shard_size, and "
+                "give the same command again."
+            ) from error
 
     def _stop_if_too_many(self, fault: Fault) -> None:
         if self._set_aside > self._limit:

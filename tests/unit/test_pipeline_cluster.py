@@ -13,7 +13,7 @@ from distill.cluster import Cluster, Fault, FaultKind, Resources
 from distill.cluster.board import Board
 from distill.cluster.connect import connect
 from distill.cluster.faults import ends_the_run
-from distill.cluster.tries import ALWAYS_ALLOWED, Tries, set_aside_limit
+from distill.cluster.tries import ALWAYS_ALLOWED, BLAMELESS, BLAMELESS_ALLOWED, Tries, set_aside_limit
 from distill.config import ClusterSettings
 from distill.errors import CheckerError, ClusterError, GeneratorError, RefusedError
 from distill.stages.shards import merged
@@ -186,6 +186,34 @@ def test_a_lost_node_says_nothing_against_its_shards() -> None:
     assert not tries.failed(first, Fault(first.key, FaultKind.NODE_DIED, "preempted"))
     assert tries.take(idle=False) == first
     assert not tries.is_suspect(first)
+
+
+@pytest.mark.parametrize("kind", BLAMELESS)
+def test_what_is_blameless_never_splits_and_never_sets_aside(kind: FaultKind) -> None:
+    def never(shard: Shard) -> list[Shard]:
+        raise AssertionError(f"{shard.key} was split")
+
+    tries = Tries(shards(2, 1), 0, never, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    for _ in range(BLAMELESS_ALLOWED):
+        assert not tries.failed(first, Fault(first.key, kind, "preempted"))
+        assert tries.take(idle=True) == first
+    assert tries.failures(first) == 0
+    with pytest.raises(ClusterError, match=r"lost 31 times.*preempted.*shard_size"):
+        tries.failed(first, Fault(first.key, kind, "preempted"))
+
+
+def test_a_suspect_that_loses_its_node_stays_one() -> None:
+    tries = Tries(shards(1, 4), 1, split, limit=8)
+    for kind in (FaultKind.WORKER_DIED, *[FaultKind.NODE_DIED] * 5):
+        shard = tries.take(idle=True)
+        assert shard is not None
+        assert not tries.failed(shard, Fault(shard.key, kind, "gone"))
+    assert tries.take(idle=False) is None
+    shard = tries.take(idle=True)
+    assert shard is not None
+    assert (shard.whole, tries.failures(shard)) == (True, 1)
 
 
 @pytest.mark.parametrize("size", [1, 64])
