@@ -28,10 +28,11 @@ class FaultKind(StrEnum):
     NODE_DIED = "node died"
     UNREACHABLE = "worker out of reach"
     STALLED = "stalled"
+    STORE = "store out of reach"
     ERROR = "error"
 
 
-BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE)
+BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE, FaultKind.STORE)
 """What says nothing against the work."""
 BLAMELESS_ALLOWED = 30
 """Blameless failures of one unit, after which the cluster is not fit for it."""
@@ -149,7 +150,7 @@ class Tries(Generic[UnitT]):
         return self._failures[unit.key]
 
     def _put_back(self, unit: UnitT, fault: Fault) -> None:
-        """A lost node says nothing against the unit: it goes first again, beside others."""
+        """What is blameless says nothing against the unit: it goes first again, beside others."""
         if fault.kind in BLAMELESS and unit.key not in self._suspected:
             self._fresh.appendleft(unit)
             return
@@ -172,6 +173,8 @@ class Tries(Generic[UnitT]):
     def _stop_if_blameless_too_often(self, unit: UnitT, fault: Fault, error: BaseException | None) -> None:
         self._blameless[unit.key] += 1
         if self._blameless[unit.key] > BLAMELESS_ALLOWED:
+            if isinstance(error, DistillError):
+                raise error
             raise ClusterError(
                 f"expected {unit.key} to come through, found that it was lost {BLAMELESS_ALLOWED + 1} times "
                 f"through no fault of its own. The last time ({fault.kind}): {fault.reason.rstrip('.')}. "
