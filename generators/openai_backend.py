@@ -45,7 +45,8 @@ class OpenAIGenerator:
             self._wire = Tokens(Prompts(load_tokenizer(settings.tokenizer), settings), settings)
         else:
             self._wire = Chat(settings)
-        self.name = f"openai:{settings.model}" + ("" if settings.tokenizer else "-chat")
+        # The ids of a chain are another tokenizer's unless the names are equal.
+        self.name = f"openai:{settings.model}" + (f"+{settings.tokenizer}" if settings.tokenizer else "-chat")
         self._context = _Once(self._ask_context)
         self._tokens_tried = _Once(self._try_tokens)
         self._going_on_tried = _Once(self._try_going_on)
@@ -129,7 +130,7 @@ class OpenAIGenerator:
         return 0
 
     async def _try_tokens(self) -> None:
-        """See that the server takes token ids and spells them as our tokenizer does.
+        """See that the server takes token ids and, where it tells ids, spells them as our tokenizer does.
 
         Raises:
             UnfaithfulPrefixError: it does not.
