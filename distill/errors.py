@@ -19,6 +19,10 @@ class ArtifactError(DistillError, RuntimeError):
     """A run folder cannot be read or written (older schema, torn file, full disk)."""
 
 
+class StoreError(ArtifactError):
+    """A request to an object store failed in a way that may pass."""
+
+
 class DataError(DistillError, ValueError):
     """A user's file of problems, chains or labels does not have the shape that was asked for."""
 
@@ -29,6 +33,10 @@ class GeneratorError(DistillError, RuntimeError):
 
 class UnfaithfulPrefixError(GeneratorError):
     """The backend cannot continue exactly after the given token ids, so it refuses."""
+
+
+class RefusedError(GeneratorError):
+    """A server will do nothing more for us: a refused key, a spent quota, a model that it does not have."""
 
 
 class CheckerError(DistillError, RuntimeError):

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distill.errors import ArtifactError
+from distill.errors import ArtifactError, StoreError
 from distill.records import SCHEMA_VERSION
 from distill.remote import RemotePath, tails
 from distill.storage import Place, locate
@@ -204,7 +204,7 @@ def _footer_of(path: RemotePath, end: bytes | Exception) -> Footer:
     if isinstance(end, FileNotFoundError):
         raise ArtifactError(f"expected a shard at {path}, found nothing there") from end
     if isinstance(end, Exception):
-        raise ArtifactError(f"cannot read {path}: {type(end).__name__}: {end}") from end
+        raise StoreError(f"cannot read {path}: {type(end).__name__}: {end}") from end
     try:
         metadata = pq.read_metadata(pa.BufferReader(end))
     except (pa.ArrowException, OSError):  # cut short, or a footer longer than that

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from distill.errors import ArtifactError, MissingDependencyError, missing
+from distill.errors import ArtifactError, MissingDependencyError, StoreError, missing
 from distill.files import explain_disk
 
 EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs")}
@@ -28,7 +28,7 @@ CONTAINER_AT_HOST = ("abfs", "abfss")
 class RemotePath:
     """One name on a store: an object, or the prefix of others. `url` has no slash at its end.
 
-    Every method raises ArtifactError when the store cannot be reached or refuses, and
+    Every method raises StoreError when a request fails, ArtifactError when the store refuses it, and
     MissingDependencyError when the package for its scheme is absent.
     """
 
@@ -228,8 +228,8 @@ def _connect(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _told(doing: str, url: str) -> Iterator[None]:
-    """Turn whatever a store's package raises into an ArtifactError about `url`; of a reader, that an object
-    is absent stays a FileNotFoundError."""
+    """Turn whatever a store's package raises into a StoreError about `url`, or an ArtifactError where trying
+    again is no use; of a reader, that an object is absent stays a FileNotFoundError."""
     try:
         yield
     except ArtifactError:
@@ -238,7 +238,13 @@ def _told(doing: str, url: str) -> Iterator[None]:
         if doing == "read" and isinstance(error, FileNotFoundError):
             raise
         told = f"{type(error).__name__}: {error}".rstrip(". ")
-        raise ArtifactError(
+        raise (ArtifactError if _is_refusal(error) else StoreError)(
             f"cannot {doing} {url} ({told}). Everything finished is kept: see that the store can be reached "
             f"from {os.uname().nodename} and that its credentials allow this; give the same command again."
         ) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the store would answer the same again: no access, no credentials, no such bucket."""
+    known = isinstance(error, PermissionError | FileNotFoundError)
+    return known or "Credentials" in type(error).__name__

@@ -6,6 +6,7 @@ holds a lease (`distill.lease`).
 """
 
 import fcntl
+import logging
 import os
 import socket
 import tempfile
@@ -16,11 +17,13 @@ from typing import IO, Protocol
 from urllib.parse import unquote
 
 from distill import files
-from distill.errors import ArtifactError
+from distill.errors import ArtifactError, StoreError
 from distill.lease import Lease
 from distill.remote import RemotePath, is_url, url_trouble
 
 MANIFEST = "manifest.json"
+
+_log = logging.getLogger(__name__)
 
 Place = Path | RemotePath
 """A folder or file of a run, wherever it lies; `str(place)` names it to another process."""
@@ -168,7 +171,8 @@ def working_copy(place: Place) -> Iterator[tuple[Path, Callable[[], None]]]:
     On a disk it is `place` itself, and there is nothing to save. Of a store it holds what `place` holds;
     when the block ends well `place` is made to hold what the folder holds. Saving before that (a trainer's
     checkpoints) lets another machine go on: it puts what is new or changed, and then, with a whole
-    checkpoint there, deletes what the trainer has deleted.
+    checkpoint there, deletes what the trainer has deleted. Where the store is out of reach it only logs:
+    the next saving makes up for it.
     """
     if isinstance(place, Path):
         yield place, lambda: None
@@ -192,7 +196,13 @@ def working_copy(place: Place) -> Iterator[tuple[Path, Callable[[], None]]]:
             if any(map(_says_whole, now)):
                 drop(now)
 
-        yield folder, save
+        def save_if_reachable() -> None:
+            try:
+                save()
+            except StoreError as error:
+                _log.warning("not saved this time: %s", error)
+
+        yield folder, save_if_reachable
         drop(put())
 
 

@@ -1,8 +1,9 @@
 """JSON over HTTP with what a long job needs: a limit on requests in flight, retries, keys kept secret.
 
 Tried again: connections that fail or drop, time-outs, answers that are no JSON, and the statuses of a
-server that is busy or broken. The wait doubles from one try to the next, with jitter; when the server
-names a time (`Retry-After`), every request of this client waits for it.
+server that is busy or broken. The wait doubles from one try to the next, with jitter. When the server
+names a time (`Retry-After`), every request of this client waits for it, and a while longer, each its own, so
+that they do not come back all at once; such a try does not count, up to `PATIENCE_SECONDS`.
 """
 
 import asyncio
@@ -15,16 +16,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, missing
+from distill.errors import GeneratorError, RefusedError, missing
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
+LONGEST_SPREAD_SECONDS = 300.0
+PATIENCE_SECONDS = 1800.0
+"""How long one request waits in all, because the server says so, before the run ends."""
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-NOT_ALLOWED = frozenset({401, 403})
+NOT_ALLOWED = frozenset({401, 402, 403})
+SPENT = "insufficient_quota"
+"""What OpenAI's servers say with a 429 that no wait will cure."""
+FLAGGED = ("flagged", "moderation")
+"""Words of a 403 that is about one text, not about the key."""
 _SHOWN = 300
 
 
@@ -76,7 +85,7 @@ class HttpClient:
         self._aiohttp, self._server, self._concurrency = aiohttp, server, concurrency
         self._key = _read_key(server.key_env)
         self._open: _Open | None = None
-        self._not_before = 0.0
+        self._not_before = self._spread = 0.0
         self._closed = False
         self.retries = 0
 
@@ -88,8 +97,9 @@ class HttpClient:
         """The reply to POST `path` with JSON.
 
         Raises:
-            GeneratorError: no success within `TRIES` tries, a key that the server does not accept, or a
-                client that is closed.
+            RefusedError: the server does not accept the key, or the quota is spent, or it told us to wait
+                for more than `PATIENCE_SECONDS`.
+            GeneratorError: no success within `TRIES` tries, or a client that is closed.
         """
         return await self._ask("POST", path, body)
 
@@ -97,16 +107,22 @@ class HttpClient:
         if self._closed:
             raise GeneratorError("expected an open engine, found a closed one. Load it again.")
         here = await self._here()
+        failed, waited = 0, 0.0
         async with here.room:
-            for tries in range(1, TRIES + 1):
+            for tries in count(1):
                 await self._wait_for_the_server()
                 try:
                     return await self._try(here.session, method, path, body)
                 except _TryAgainError as error:
-                    if tries == TRIES:
+                    named = error.seconds
+                    failed += named is None
+                    if failed == TRIES:
                         raise GeneratorError(self._gave_up(method, path, error)) from None
+                    if named is not None and waited + named > PATIENCE_SECONDS:
+                        raise RefusedError(self._no_patience(error, named, waited)) from None
                     self.retries += 1
-                    await self._back_off(tries, error.seconds)
+                    slept = await self._back_off(tries, named)
+                    waited += 0.0 if named is None else slept
         raise AssertionError("unreachable")
 
     async def _try(self, session: Any, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
@@ -118,8 +134,8 @@ class HttpClient:
         except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = self._hide(f"{type(error).__name__}: {error}")
             raise _TryAgainError(reason) from None  # the cause holds the request, and its headers the key
-        if status in NOT_ALLOWED:
-            raise GeneratorError(self._not_allowed(status, text))
+        if _refuses(status, text):
+            raise RefusedError(self._not_allowed(status, text))
         if status in BUSY:
             wait = _retry_after(headers.get("Retry-After", ""))
             raise _TryAgainError(f"status {status}: {self._hide(text)}", wait)
@@ -135,16 +151,22 @@ class HttpClient:
         raise _TryAgainError(f"an answer that is no JSON object: {self._hide(text)!r}")
 
     async def _wait_for_the_server(self) -> None:
-        """Until the time that the server named to any request of this client."""
+        """Until the time that the server named to any request of this client, and a while longer."""
         while (wait := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait + random.uniform(0, self._spread))
 
-    async def _back_off(self, tries: int, named: float | None) -> None:
-        """Sleep before the next try. Jitter keeps requests that failed together from coming back together."""
-        if named is not None:
+    async def _back_off(self, tries: int, named: float | None) -> float:
+        """Sleep before the next try; the seconds. Jitter keeps requests that failed, or waited for the same
+        time of the server's, from coming back together."""
+        longest = min(FIRST_WAIT_SECONDS * 2 ** min(tries - 1, 30), LONGEST_WAIT_SECONDS)
+        if named is None:
+            seconds = random.uniform(longest / 2, longest)
+        else:
             self._not_before = max(self._not_before, time.monotonic() + named)
-        longest = min(FIRST_WAIT_SECONDS * 2 ** (tries - 1), LONGEST_WAIT_SECONDS)
-        await asyncio.sleep(random.uniform(longest / 2, longest) if named is None else random.uniform(0, 0.1))
+            self._spread = max(min(named, LONGEST_SPREAD_SECONDS), longest)
+            seconds = named + random.uniform(0, self._spread)
+        await asyncio.sleep(seconds)
+        return seconds
 
     def _gave_up(self, method: str, path: str, error: Exception) -> str:
         return (
@@ -153,10 +175,21 @@ class HttpClient:
             "See that the server runs and that server.url is right; lower batch_size if it is overloaded."
         )
 
+    def _no_patience(self, error: Exception, named: float, waited: float) -> str:
+        return (
+            f"expected {self._server.url} to be ready within {PATIENCE_SECONDS:,.0f} s, found that it asks "
+            f"for another {named:,.0f} s after {waited:,.0f} s of waiting ({error}). See its rate limit and "
+            "quota, or lower batch_size. What is finished is kept; give the same command again later."
+        )
+
     def _not_allowed(self, status: int, text: str) -> str:
         key = self._server.key_env
         advice = f"See the key in the environment variable {key}" if key else "Name its variable in key_env"
-        return f"{self._server.url} refuses the key (status {status}): {self._hide(text)}. {advice}."
+        return (
+            f"{self._server.url} refuses the key, or its quota is spent (status {status}): "
+            f"{self._hide(text)}. {advice}, and what is left of the quota. What is finished is kept; mend "
+            "it and give the same command again."
+        )
 
     def _hide(self, text: str) -> str:
         """The beginning of `text`, without the key, should the server or a library repeat it."""
@@ -195,10 +228,17 @@ def _read_key(variable: str | None) -> str:
     return key
 
 
+def _refuses(status: int, text: str) -> bool:
+    """Whether the answer to every other request would be the same."""
+    if status == 403 and any(word in text.lower() for word in FLAGGED):
+        return False
+    return status in NOT_ALLOWED or (status == 429 and SPENT in text)
+
+
 def _retry_after(value: str) -> float | None:
     """Seconds of a `Retry-After` header: a number, or an HTTP date (RFC 9110, 10.2.3)."""
     with suppress(ValueError):
-        return max(float(value), 0.0)
+        return max(0.0, float(value))  # in this order 0 for `nan`
     with suppress(ValueError, TypeError):
         return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
     return None

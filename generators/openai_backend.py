@@ -9,11 +9,12 @@ Not covered: streaming, tools, logprobs, servers whose chat endpoint hides which
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError, UnfaithfulPrefixError
+from distill.errors import GeneratorError, RefusedError, UnfaithfulPrefixError
 from distill.records import Usage
 from generators.base import Completion, Sample
 from generators.http_client import HttpClient, Reply
@@ -44,7 +45,8 @@ class OpenAIGenerator:
             self._wire = Tokens(Prompts(load_tokenizer(settings.tokenizer), settings), settings)
         else:
             self._wire = Chat(settings)
-        self.name = f"openai:{settings.model}" + ("" if settings.tokenizer else "-chat")
+        # The ids of a chain are another tokenizer's unless the names are equal.
+        self.name = f"openai:{settings.model}" + (f"+{settings.tokenizer}" if settings.tokenizer else "-chat")
         self._context = _Once(self._ask_context)
         self._tokens_tried = _Once(self._try_tokens)
         self._going_on_tried = _Once(self._try_going_on)
@@ -68,7 +70,8 @@ class OpenAIGenerator:
 
         Raises:
             UnfaithfulPrefixError: the server cannot continue exactly this prefix; the message says why.
-            GeneratorError: the server refuses the request, or gave up after all retries.
+            RefusedError: the server refuses the key, has no such model, or the quota is spent.
+            GeneratorError: the server refuses this request, or gave up after all retries.
         """
         self._wire.check(prefix, n, self.name)
         if n == 0:
@@ -100,7 +103,8 @@ class OpenAIGenerator:
     async def _ask(self, prefix: Sequence[int], n: int, room: int) -> Completion:
         reply = await self._post(lambda: self._wire.body(prefix, n, room))
         if not reply.ok:
-            raise GeneratorError(
+            gone = reply.status == 404 and self._settings.model in reply.text
+            raise (RefusedError if gone else GeneratorError)(
                 f"{self.name} refuses a request of {len(prefix)} tokens (status {reply.status}): {reply.text}"
             )
         return self._wire.read(prefix, reply.data)
@@ -116,7 +120,9 @@ class OpenAIGenerator:
 
     async def _ask_context(self) -> int:
         """The most tokens of a sequence, as vLLM and SGLang tell it; 0 when the server does not."""
-        reply = await self._client.get("/models")
+        reply = Reply(403, {}, "")
+        with suppress(RefusedError):  # a key may be good for the model and not for the list
+            reply = await self._client.get("/models")
         models = reply.data.get("data") if reply.ok else None
         for model in models if isinstance(models, list) else []:
             if isinstance(model, dict) and model.get("id") == self._settings.model:
@@ -124,7 +130,7 @@ class OpenAIGenerator:
         return 0
 
     async def _try_tokens(self) -> None:
-        """See that the server takes token ids and spells them as our tokenizer does.
+        """See that the server takes token ids and, where it tells ids, spells them as our tokenizer does.
 
         Raises:
             UnfaithfulPrefixError: it does not.

@@ -147,6 +147,8 @@ class Tokens:
                 f"{usage.prompt_tokens}. See that it takes token ids and adds none of its own."
             )
         samples = tuple(self._sample(prefix, choice) for choice in read_choices(data))
+        if not usage.prompt_tokens and not usage.generated_tokens:  # counted here, where the server does not
+            usage = Usage(len(prefix), 0, sum(sample.generated_tokens for sample in samples))
         return Completion(samples, usage)
 
     def _sample(self, prefix: Sequence[int], choice: Choice) -> Sample:

@@ -6,10 +6,18 @@ import re
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from distill.cluster.tries import Fault, FaultKind
-from distill.errors import CheckerError, DistillError, GeneratorError, UnfaithfulPrefixError
+from distill.errors import (
+    CheckerError,
+    DistillError,
+    GeneratorError,
+    RefusedError,
+    StoreError,
+    UnfaithfulPrefixError,
+)
 
 LONGEST_REASON = 4000
 """Characters of a reason that are kept: a traceback's end is what tells."""
+STORE_WAIT_SECONDS, LONGEST_STORE_WAIT_SECONDS = 5.0, 60.0
 
 
 def death(unit: str, error: RayError) -> Fault:
@@ -23,17 +31,25 @@ def raised(unit: str, error: RayTaskError) -> Fault:
     """The fault behind an exception in a worker, with its traceback; our own errors need none."""
     cause = error.cause
     text = f"{type(cause).__name__}: {cause}" if isinstance(cause, DistillError) else _plain(str(error))
-    return Fault(unit, FaultKind.ERROR, _shortened(text))
+    kind = FaultKind.STORE if isinstance(cause, StoreError) else FaultKind.ERROR
+    return Fault(unit, kind, _shortened(text))
+
+
+def store_wait(times: int) -> float:
+    """Seconds to leave an object store in peace after requests failed `times` times (from 1) in a row."""
+    return float(min(STORE_WAIT_SECONDS * 2 ** (times - 1), LONGEST_STORE_WAIT_SECONDS))
 
 
 def ends_the_run(error: BaseException) -> bool:
     """Whether an exception will meet every problem alike, so that trying again is no use: a wrong setting, a
-    file that is not what it should be, a full disk. An engine or a checker that fails may work elsewhere."""
-    if isinstance(error, UnfaithfulPrefixError):
+    file that is not what it should be, a full disk, a server that refuses us. An engine or a checker that
+    fails may work elsewhere, and a store that is out of reach may come back."""
+    if isinstance(error, UnfaithfulPrefixError | RefusedError):
         return True
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, DistillError) and not isinstance(error, GeneratorError | CheckerError)
+    passing = GeneratorError | CheckerError | StoreError
+    return isinstance(error, DistillError) and not isinstance(error, passing)
 
 
 def _kind(text: str) -> FaultKind:

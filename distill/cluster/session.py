@@ -6,6 +6,7 @@ the driver reads. What fails is tried again, and told to `on_fault`.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +17,11 @@ from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, Reporter, start_board
 from distill.cluster.connect import connect
-from distill.cluster.faults import death
+from distill.cluster.faults import death, raised, store_wait
 from distill.cluster.shards import POLL_SECONDS, OnProgress, Outcomes, Replicas, ShardRun
 from distill.cluster.tries import Fault, Tries, UnitT
 from distill.config import ClusterSettings
-from distill.errors import ClusterError
+from distill.errors import ClusterError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,12 @@ class Cluster:
         on_progress: OnProgress,
     ) -> Any:
         """`function(*args, reporter)` in a fresh process; its result. Workers are released first, so
-        that one heavy process has the machine. A process or node that dies is replaced.
+        that one heavy process has the machine. A process or node that dies is replaced; one that met a
+        store out of reach is started again after a while.
 
         Raises:
             ClusterError: it died more often than `cluster.retries` allows.
+            DistillError: what `function` raised.
         """
         self.release_workers()
         self._require_room(1, resources)
@@ -127,7 +130,10 @@ class Cluster:
             try:
                 return self._watch(reference, on_progress)
             except RayTaskError as error:
-                raise error.cause from error  # a full disk is told by its errno, which the wrapping hides
+                if not again or not isinstance(error.cause, StoreError):
+                    raise error.cause from error  # a full disk is told by its errno, which the wrapping hides
+                self._on_fault(raised(name.strip("_"), error))
+                time.sleep(store_wait(self._settings.retries - again + 1))
             except RayError as error:
                 fault = death(name.strip("_"), error)
                 self._on_fault(fault)

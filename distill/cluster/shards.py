@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, State
-from distill.cluster.faults import death, ends_the_run, raised
+from distill.cluster.faults import death, ends_the_run, raised, store_wait
 from distill.cluster.tries import BLAMELESS, Fault, FaultKind, Tries, UnitT
 from distill.errors import ClusterError
 
@@ -133,7 +133,9 @@ class ShardRun(Generic[UnitT]):
         self._tries, self._outcomes, self._board = tries, outcomes, board
         self._stall_seconds, self._on_fault, self._on_progress = stall_seconds, on_fault, on_progress
         self._heard: dict[str, tuple[int, float]] = {}
-        self._looked = 0.0
+        self._looked = self._paused_until = 0.0
+        self._pauses = 0
+        """Pauses since anything came through, each for a store that was out of reach."""
 
     def run(self) -> None:
         """Raises DistillError where trying again is no use."""
@@ -148,7 +150,7 @@ class ShardRun(Generic[UnitT]):
         """Units to whoever has room, the least busy first; a suspect gets a worker of its own."""
         while True:
             free = [r for r in self._replicas.alive if self._has_room(r)]
-            if not free:
+            if not free or time.monotonic() < self._paused_until:
                 return
             replica = min(free, key=lambda r: len(r.running))
             unit = self._tries.take(idle=not replica.running)
@@ -166,6 +168,9 @@ class ShardRun(Generic[UnitT]):
     def _collect(self) -> None:
         """Wait a moment for results, and take all that are there."""
         owners = {ref: replica for replica in self._replicas.alive for ref in replica.references()}
+        if not owners:  # all idle, while the store is left in peace
+            time.sleep(POLL_SECONDS)
+            return
         ready, rest = ray.wait(list(owners), timeout=POLL_SECONDS)
         if ready and rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
@@ -197,13 +202,17 @@ class ShardRun(Generic[UnitT]):
             if ends_the_run(error.cause):
                 raise error.cause from error
             unit = self._withdraw(replica, reference)
-            self._doubt(replica)
-            self._fail(unit, raised(unit.key, error), error.cause)
+            fault = raised(unit.key, error)
+            if fault.kind is FaultKind.STORE:
+                self._pause()
+            else:
+                self._doubt(replica)
+            self._fail(unit, fault, error.cause)
         except RayError as error:
             self._lose(replica, partial(death, error=error))
         else:
             unit = self._withdraw(replica, reference)
-            replica.errors = 0
+            replica.errors = self._pauses = 0
             self._tries.done(unit)
             self._outcomes.done(unit, result)
 
@@ -212,6 +221,13 @@ class ShardRun(Generic[UnitT]):
         replica.alone = False
         self._heard.pop(unit.key, None)
         return unit
+
+    def _pause(self) -> None:
+        """Give nothing out for a while: the store is out of reach, for all alike. What was in flight beside
+        the first failure is no reason to wait longer."""
+        if time.monotonic() >= self._paused_until:
+            self._pauses += 1
+            self._paused_until = time.monotonic() + store_wait(self._pauses)
 
     def _doubt(self, replica: Replica) -> None:
         """A replica raised an error. After a second one in a row it may be the engine, so another takes its

@@ -3,6 +3,7 @@
 A unit of work whose worker died is a *suspect*: it is tried again alone on its worker, so that the next
 death is surely its own. One that failed more than `retries` times is split, and a piece that fails as often
 is set aside. So one problem that kills its worker costs a bounded number of workers, and no other problem.
+What is `BLAMELESS` counts apart: it splits nothing and sets nothing aside.
 """
 
 import math
@@ -15,8 +16,8 @@ from typing import Generic, Protocol, TypeVar
 from distill.errors import ClusterError, DistillError
 
 ALWAYS_ALLOWED = 8
-"""Problems that may be set aside however few a stage has; also the failures of single problems, with no
-success at all, after which it is the engine that is at fault."""
+"""Problems that may be set aside however few a stage has; also the failures of single problems, or the
+units that raised an error, with no success at all, after which it is the engine that is at fault."""
 
 
 class FaultKind(StrEnum):
@@ -27,11 +28,14 @@ class FaultKind(StrEnum):
     NODE_DIED = "node died"
     UNREACHABLE = "worker out of reach"
     STALLED = "stalled"
+    STORE = "store out of reach"
     ERROR = "error"
 
 
-BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE)
+BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE, FaultKind.STORE)
 """What says nothing against the work."""
+BLAMELESS_ALLOWED = 30
+"""Blameless failures of one unit, after which the cluster is not fit for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,10 @@ class Tries(Generic[UnitT]):
         self._fresh, self._suspects = deque(units), deque[UnitT]()
         self._retries, self._split, self._limit = retries, split, limit
         self._failures: Counter[str] = Counter()
+        self._blameless: Counter[str] = Counter()
         self._pieces: set[str] = set()
         self._suspected: set[str] = set()
+        self._raised: set[str] = set()
         self._in_flight = self._set_aside = self._failed_pieces = 0
         self._any_success = proven
 
@@ -114,11 +120,17 @@ class Tries(Generic[UnitT]):
             DistillError: so much fails that it is not the problems: `error` itself if it is one of ours.
         """
         self._in_flight -= 1
-        if not sure and fault.kind not in BLAMELESS:
+        if fault.kind in BLAMELESS:
+            self._stop_if_blameless_too_often(unit, fault, error)
+            self._put_back(unit, fault)
+            return False
+        if not sure:
             self._put_back(unit, fault)
             return False
         self._failures[unit.key] += 1
         self._failed_pieces += unit.key in self._pieces
+        if fault.kind is FaultKind.ERROR:
+            self._raised.add(unit.key)
         if self._failures[unit.key] <= self._retries:
             self._put_back(unit, fault)
             self._stop_if_nothing_works(fault, error)
@@ -134,11 +146,11 @@ class Tries(Generic[UnitT]):
         return True
 
     def failures(self, unit: UnitT) -> int:
-        """How often `unit` has failed."""
+        """How often `unit` has failed, blameless failures apart."""
         return self._failures[unit.key]
 
     def _put_back(self, unit: UnitT, fault: Fault) -> None:
-        """A lost node says nothing against the unit: it goes first again, beside others."""
+        """What is blameless says nothing against the unit: it goes first again, beside others."""
         if fault.kind in BLAMELESS and unit.key not in self._suspected:
             self._fresh.appendleft(unit)
             return
@@ -146,15 +158,29 @@ class Tries(Generic[UnitT]):
         self._suspects.append(unit)
 
     def _stop_if_nothing_works(self, fault: Fault, error: BaseException | None) -> None:
-        if self._any_success or (self.unfinished and self._failed_pieces < ALWAYS_ALLOWED):
+        if self._any_success:
+            return
+        if self.unfinished and max(self._failed_pieces, len(self._raised)) < ALWAYS_ALLOWED:
             return
         if isinstance(error, DistillError):
             raise error
         raise ClusterError(
-            f"expected at least one problem to come through, found that every one failed, even alone. The "
+            f"expected at least one problem to come through, found that every one failed that was tried. The "
             f"last one ({fault.unit}, {fault.kind}): {fault.reason.rstrip('.')}. Mend the cause and give the "
             "same command again."
         ) from error
+
+    def _stop_if_blameless_too_often(self, unit: UnitT, fault: Fault, error: BaseException | None) -> None:
+        self._blameless[unit.key] += 1
+        if self._blameless[unit.key] > BLAMELESS_ALLOWED:
+            if isinstance(error, DistillError):
+                raise error
+            raise ClusterError(
+                f"expected {unit.key} to come through, found that it was lost {BLAMELESS_ALLOWED + 1} times "
+                f"through no fault of its own. The last time ({fault.kind}): {fault.reason.rstrip('.')}. "
+                "What is finished is kept; use nodes that stay longer, or a smaller problems.shard_size, and "
+                "give the same command again."
+            ) from error
 
     def _stop_if_too_many(self, fault: Fault) -> None:
         if self._set_aside > self._limit:

@@ -1,6 +1,7 @@
 """What every stage is given: the recipe, the run folder, the cluster and a way to show progress."""
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,10 +10,13 @@ from typing import Any, TypeVar
 from distill.artifacts import RunFolder, write_bytes
 from distill.cluster import Cluster, Fault, Resources
 from distill.config import GeneratorSettings, Recipe
+from distill.errors import StoreError
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 
 Record = TypeVar("Record")
+
+_log = logging.getLogger(__name__)
 
 FAULTS = "faults.json"
 """What was tried again, by stage and fingerprint: written at every fault, so that a killed driver does not
@@ -57,14 +61,21 @@ class Run:
             self._cluster = None
 
     def note_fault(self, fault: Fault) -> None:
-        """Keep a fault of the stage that runs, on disk too."""
+        """Show a fault of the stage that runs, and keep it on disk; one that a store out of reach does not
+        take is logged, as it must not end a run that the fault itself did not."""
+        self.view.line(f"{fault.unit}: {fault.kind}")
+        try:
+            self._keep_fault(fault)
+        except StoreError as error:
+            _log.warning("%s: %s is not in %s: %s", fault.unit, fault.kind, FAULTS, error)
+
+    def _keep_fault(self, fault: Fault) -> None:
         every = self._read_faults()
         mine = every.setdefault(self._fault_key(self.stage), {"count": 0, "faults": []})
         mine["count"] += 1
         if mine["count"] <= FAULTS_KEPT:
             mine["faults"].append({**asdict(fault), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         write_bytes(self.folder.path / FAULTS, json.dumps(every, indent=1, ensure_ascii=False).encode())
-        self.view.line(f"{fault.unit}: {fault.kind}")
 
     def faults(self, stage: str) -> dict[str, Any]:
         """`retries`, how often work of a stage was tried again by this command and those before it, and

@@ -33,7 +33,7 @@ def figure(summary: dict[str, Any], key: str) -> Any:
 
 def test_the_run_folder_is_whole(finished: Finished) -> None:
     names = {path.name for path in finished.folder.iterdir()}
-    assert names == {*STAGES, ".lock", "recipe.yaml", "report.html", "summary.json"}
+    assert names == {*STAGES, ".lock", "recipe.yaml", "report.html", "review.jsonl", "summary.json"}
     for stage in STAGES:
         manifest = json.loads((finished.folder / stage / "manifest.json").read_text())
         assert manifest["stage"] == stage

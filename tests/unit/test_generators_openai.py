@@ -337,6 +337,29 @@ class TestTokens:
         assert all(s.text.endswith("\n") for s in completion.samples if s.finish_reason == "stop")
         assert all(s.token_ids for s in completion.samples)
 
+    @pytest.mark.parametrize("quirks", [(), ("no ids",)])
+    def test_a_server_that_counts_nothing(self, monkeypatch: pytest.MonkeyPatch, quirks: Any) -> None:
+        written = ModelServer._written
+        without = lambda self, *args: {"choices": written(self, *args)["choices"]}  # noqa: E731
+        monkeypatch.setattr(ModelServer, "_written", without)
+        with served(serve_folder(TEACHER, *quirks).application()) as url:
+            generator = openai(url, chat=False, tokenizer=TEACHER)
+            prefix = generator.prompt(QUESTION)
+            completion = sample(generator, prefix, 3)
+        generated = sum(len(s.token_ids) for s in completion.samples)
+        assert generated > 0
+        assert completion.usage == Usage(len(prefix), 0, generated)
+
+    def test_the_name_tells_whose_the_token_ids_are(self, tmp_path: Path) -> None:
+        """A worker takes a chain's ids over where the names are equal."""
+        from straddler import make_straddler
+
+        tokenizers = (TEACHER, str(make_straddler(tmp_path)))
+        engines = [openai("http://x/v1", chat=False, tokenizer=tokenizer) for tokenizer in tokenizers]
+        assert engines[0].encode("3 + 4") != engines[1].encode("3 + 4")
+        names = {*(engine.name for engine in engines), openai("http://x/v1").name}
+        assert len(names) == 3
+
     def test_a_server_that_adds_a_token(self) -> None:
         with pytest.raises(UnfaithfulPrefixError, match="adds none of its own"):
             self.tokens(serve_folder(TEACHER, "adds"))

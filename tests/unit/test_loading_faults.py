@@ -53,8 +53,8 @@ def test_ten_faults_of_ten_kinds_are_all_told_with_their_lines(tmp_path: Path) -
         "6: duplicate key 'problems.count' (first on line 5)",
         f"7: problems.path: no file 'data/none.jsonl' in {tmp_path}",
         "9: unknown key 'teacher.temprature'; did you mean 'teacher.temperature'?",
-        "10: teacher.backend: expected one of 'transformers', 'vllm', 'openai', 'scripted', found 'transformer'; "
-        "did you mean 'transformers'?",
+        "10: teacher.backend: expected one of 'transformers', 'vllm', 'openai', 'scripted', found "
+        "'transformer'; did you mean 'transformers'?",
         "11: teacher.top_p: expected a number above 0 and up to 1, found 1.5",
         "12: unknown key 'rollouts'; did you mean 'labelling.rollouts'?",
         f"15: dataset.decontaminate[0]: no file 'no such évaluation.jsonl' in {tmp_path}",

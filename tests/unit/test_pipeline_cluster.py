@@ -12,9 +12,10 @@ import ray
 from distill.cluster import Cluster, Fault, FaultKind, Resources
 from distill.cluster.board import Board
 from distill.cluster.connect import connect
-from distill.cluster.tries import ALWAYS_ALLOWED, Tries, set_aside_limit
+from distill.cluster.faults import ends_the_run
+from distill.cluster.tries import ALWAYS_ALLOWED, BLAMELESS, BLAMELESS_ALLOWED, Tries, set_aside_limit
 from distill.config import ClusterSettings
-from distill.errors import ClusterError, GeneratorError
+from distill.errors import CheckerError, ClusterError, GeneratorError, RefusedError
 from distill.stages.shards import merged
 
 LATE = Exception("The current node timed out during startup.")
@@ -187,6 +188,34 @@ def test_a_lost_node_says_nothing_against_its_shards() -> None:
     assert not tries.is_suspect(first)
 
 
+@pytest.mark.parametrize("kind", BLAMELESS)
+def test_what_is_blameless_never_splits_and_never_sets_aside(kind: FaultKind) -> None:
+    def never(shard: Shard) -> list[Shard]:
+        raise AssertionError(f"{shard.key} was split")
+
+    tries = Tries(shards(2, 1), 0, never, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    for _ in range(BLAMELESS_ALLOWED):
+        assert not tries.failed(first, Fault(first.key, kind, "preempted"))
+        assert tries.take(idle=True) == first
+    assert tries.failures(first) == 0
+    with pytest.raises(ClusterError, match=r"lost 31 times.*preempted.*shard_size"):
+        tries.failed(first, Fault(first.key, kind, "preempted"))
+
+
+def test_a_suspect_that_loses_its_node_stays_one() -> None:
+    tries = Tries(shards(1, 4), 1, split, limit=8)
+    for kind in (FaultKind.WORKER_DIED, *[FaultKind.NODE_DIED] * 5):
+        shard = tries.take(idle=True)
+        assert shard is not None
+        assert not tries.failed(shard, Fault(shard.key, kind, "gone"))
+    assert tries.take(idle=False) is None
+    shard = tries.take(idle=True)
+    assert shard is not None
+    assert (shard.whole, tries.failures(shard)) == (True, 1)
+
+
 @pytest.mark.parametrize("size", [1, 64])
 @pytest.mark.parametrize(
     ("error", "told"), [(GeneratorError("no GPU"), "no GPU"), (None, "every one failed")]
@@ -200,6 +229,33 @@ def test_where_nothing_comes_through_it_is_not_the_problems(
             failures += 1
             tries.failed(shard, Fault(shard.key, FaultKind.ERROR, "boom"), error)
     assert failures <= 4 + ALWAYS_ALLOWED
+
+
+def test_an_error_that_every_shard_meets_ends_the_run_before_all_were_tried() -> None:
+    tries, failures = Tries(shards(1000, 4), 3, split, limit=8), 0
+    with pytest.raises(GeneratorError, match="no such server"):  # noqa: PT012
+        while (shard := tries.take(idle=True)) is not None:
+            failures += 1
+            tries.failed(shard, Fault(shard.key, FaultKind.ERROR, "boom"), GeneratorError("no such server"))
+    assert failures == ALWAYS_ALLOWED
+
+
+def test_as_many_errors_after_a_success_end_nothing() -> None:
+    tries = Tries(shards(100, 4), 3, split, limit=8)
+    first = tries.take(idle=True)
+    assert first is not None
+    tries.done(first)
+    for _ in range(99):
+        shard = tries.take(idle=True)
+        assert shard is not None
+        assert not tries.failed(shard, Fault(shard.key, FaultKind.ERROR, "boom"), GeneratorError("boom"))
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(RefusedError, True), (GeneratorError, False), (CheckerError, False)]
+)
+def test_what_ends_the_run_at_once(error: type[Exception], ends: bool) -> None:
+    assert ends_the_run(error("why")) is ends
 
 
 def test_too_much_poison_ends_the_run() -> None:

@@ -1,0 +1,132 @@
+"""A server that makes the client wait, or that will do nothing more for it."""
+
+import asyncio
+import time
+
+import pytest
+from aiohttp import web
+from test_generators_openai import (
+    FAULTS,
+    QUESTION,
+    TEACHER,
+    ModelServer,
+    _quick,
+    answering,
+    ask_client,
+    flaky,
+    openai,
+    sample,
+    serve_folder,
+    served,
+)
+
+from distill.config import ServerSettings
+from distill.errors import GeneratorError, RefusedError
+from generators import http_client
+from generators.http_client import HttpClient
+
+__all__ = ["_quick"]  # short waits, in these tests too
+
+
+class TestWaits:
+    def test_requests_that_were_told_to_wait_come_back_one_by_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both those that were told and those that only heard of it: spread over as long again."""
+        slept: list[float] = []
+        client = HttpClient(ServerSettings(url="http://x/v1"), 1)
+        clock = [100.0]
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) > 200:
+                clock[0] = 1000.0
+
+        monkeypatch.setattr(http_client.asyncio, "sleep", sleep)
+        monkeypatch.setattr(http_client.time, "monotonic", lambda: clock[0])
+
+        async def scenario() -> None:
+            for _ in range(200):
+                await client._back_off(1, 20.0)
+            await client._wait_for_the_server()
+
+        asyncio.run(scenario())
+        assert min(slept) >= 20.0
+        assert max(slept) <= 40.0
+        told = sorted(slept[:200])
+        assert told[20] < 24.0
+        assert told[-20] > 36.0
+        assert len(slept) > 200, "one that only hears of it waits too"
+        assert slept[200] != 20.0
+
+    def test_tries_whose_wait_the_server_named_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_client, "LONGEST_WAIT_SECONDS", 0.02)
+        with answering(flaky(FAULTS["busy"], times=20)) as url:
+            (reply,) = ask_client(url)
+        assert reply.ok
+
+    def test_a_server_that_names_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_client, "LONGEST_WAIT_SECONDS", 0.02)
+        monkeypatch.setattr(http_client, "PATIENCE_SECONDS", 0.2)
+        with answering(flaky(FAULTS["busy"], times=9999)) as url, pytest.raises(RefusedError, match="ready"):
+            ask_client(url)
+
+    def test_a_server_that_breaks_after_all_the_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_client, "PATIENCE_SECONDS", 0.0)
+        named = lambda number: {"Retry-After": "0"} if number == 1 else {}  # noqa: E731
+        broken = lambda request, number: web.Response(status=503, headers=named(number))  # noqa: E731
+        with answering(broken) as url, pytest.raises(GeneratorError, match="found after 4 tries"):
+            ask_client(url)
+
+    def test_a_wait_of_a_day_ends_the_run(self) -> None:
+        headers = {"Retry-After": "86400"}
+        began = time.monotonic()
+        with (
+            answering(lambda request, number: web.Response(status=429, headers=headers)) as url,
+            pytest.raises(RefusedError, match=r"within 1,800 s.*another 86,400 s.*status 429.*is kept"),
+        ):
+            ask_client(url)
+        assert time.monotonic() - began < 30
+
+    @pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("-1", 0.0), ("nan", 0.0), ("soon", None)])
+    def test_what_a_server_may_name(self, value: str, seconds: float | None) -> None:
+        assert http_client._retry_after(value) == seconds
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("status", "text"), [(401, ""), (402, "no credits"), (403, ""), (429, "code: insufficient_quota")]
+    )
+    def test_a_refused_key_or_a_spent_quota_ends_the_run(self, status: int, text: str) -> None:
+        asked: list[int] = []
+
+        def handler(request: web.Request, number: int) -> web.Response:
+            asked.append(number)
+            return web.Response(status=status, text=text)
+
+        with answering(handler) as url, pytest.raises(RefusedError, match=f"{status}.*{text}.*kept"):
+            ask_client(url)
+        assert asked == [1]
+
+    def test_a_text_that_is_flagged_says_nothing_against_the_key(self) -> None:
+        flagged = web.json_response
+        with answering(lambda request, number: flagged({"error": "input was flagged"}, status=403)) as url:
+            (reply,) = ask_client(url)
+        assert (reply.status, reply.ok) == (403, False)
+
+    @pytest.mark.parametrize(("text", "refused"), [("no model `served` here", True), ("no route", False)])
+    def test_a_model_that_the_server_does_not_have(self, text: str, refused: bool) -> None:
+        with answering(lambda request, number: web.Response(status=404, text=text)) as url:
+            generator = openai(url)
+            with pytest.raises(GeneratorError, match=text) as caught:
+                sample(generator, generator.prompt(QUESTION))
+        assert isinstance(caught.value, RefusedError) is refused
+
+    def test_a_key_that_may_not_list_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def refuse(self: ModelServer, request: web.Request) -> web.Response:
+            return web.Response(status=403)
+
+        monkeypatch.setattr(ModelServer, "models", refuse)
+        with served(serve_folder(TEACHER).application()) as url:
+            generator = openai(url, chat=False, tokenizer=TEACHER)
+            assert len(sample(generator, generator.prompt(QUESTION), 2).samples) == 2
