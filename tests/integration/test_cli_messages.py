@@ -9,8 +9,12 @@ from pipeline_runs import distill, identities
 from typer.testing import CliRunner
 
 from distill.cli import app
+from distill.records import SCHEMA_VERSION
 
-COMMANDS = ("run", "plan", "pilot", "validate", "schema", "score", "inspect", "pretrain", "doctor")
+COMMANDS = (
+    *("run", "plan", "pilot", "validate", "schema", "inspect", "relabel", "score", "train", "eval"),
+    *("pretrain", "doctor"),
+)
 
 TEN_FAULTS = """\
 seed: '7'
@@ -70,7 +74,7 @@ def test_a_run_folder_of_an_older_schema(finished: Finished, older: Path, comman
     assert ran.code == 2
     for words in (
         "chains/manifest.json was written by an older prm-distill",
-        "schema 1, found 0",
+        f"schema {SCHEMA_VERSION}, found 0",
         "start a new",
     ):
         assert words in ran.err
