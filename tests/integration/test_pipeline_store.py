@@ -13,6 +13,8 @@ from distill.records import LabelledChain
 from distill.remote import RemotePath
 from distill.storage import local_copy
 
+pytestmark = pytest.mark.slow
+
 URL = "plain://bucket/runs"
 ARGUMENTS = ("recipe.yaml", "verifier.compare_full_precision=false", f"runs={URL}")
 
