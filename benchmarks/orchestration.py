@@ -108,7 +108,7 @@ def recipe(place: Path, rollouts: int, workers: int, shard_size: int) -> Recipe:
     return Recipe.model_validate(
         {
             "name": "orchestration",
-            "runs": place / "runs",
+            "runs": str(place / "runs"),
             "problems": {
                 "source": "file",
                 "path": str(problems),
@@ -169,7 +169,7 @@ def main() -> None:
     asked = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="orchestration-"))
     made = recipe(place, asked.rollouts, asked.workers, asked.shard_size)
-    sampler = Sampler(made.runs / made.name)
+    sampler = Sampler(Path(made.runs) / made.name)
     try:
         execute(made, ProgressView(), last="chains")
         sampler.start()

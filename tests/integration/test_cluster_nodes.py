@@ -17,7 +17,7 @@ name: cluster
 problems: {source: world, count: 24, heldout: 0, shard_size: 2}
 teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=0.7", max_new_tokens: 2000, replicas: 3}
 chains: {per_problem: 2}
-labelling: {method: binary, rollouts: 3}
+labelling: {method: math_shepherd, rollouts: 3}
 cluster: {stall_seconds: 12}
 """
 POISON = "Eva%20is%2018"
