@@ -8,7 +8,6 @@ import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from model_server import serve_folder, served
@@ -86,7 +85,9 @@ class VllmServe(OpenAI):
         arguments = ["--port", str(port), "--max-model-len", "512", "--kv-cache-memory-bytes", str(1 << 28)]
         arguments += ["--enforce-eager", "--served-model-name", "served", "--enable-prompt-tokens-details"]
         folder = _resolved(self.models[model])
-        command = [str(Path(sys.executable).with_name("vllm")), "serve", folder, "--dtype", "float32"]
+        # what `vllm serve` runs; that command wants a package `vllm`, and the CPU build has another name
+        server = "vllm.entrypoints.openai.api_server"
+        command = [sys.executable, "-m", server, "--model", folder, "--dtype", "float32"]
         process = subprocess.Popen([*command, *arguments], env=_environment())
         self.stack.callback(_end, process)
         _wait(f"http://127.0.0.1:{port}/health", process)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 def recipe(runs: Path, teacher: str) -> Recipe:
     told: dict[str, Any] = {
         "name": "vllm",
-        "runs": runs,
+        "runs": str(runs),
         "problems": {"count": 24, "heldout": 0, "shard_size": 4},
         "teacher": {
             "backend": "vllm",
