@@ -3,18 +3,21 @@
 A worker labels at least 1,000 chains of the exact world under the default policy, as it does in a run (in
 this process, so that every request can be recorded; what Ray adds is in orchestration.py). Then the same
 engine is given all recorded requests at once. Both are timed from the first request to the last answer,
-after the engine is warm, in one run. Where the difference goes is told in shares of the labelling time:
+after the engine is warm, in one run. `ratio` is that of the whole; `ratio_steady` that of the steady states:
+the time, in either, while at least `--lanes` requests are open, which a run of many shards is mostly in.
+Where the difference of the whole goes is told in shares of the labelling time:
 
 - *engine idle, checks*: no request in flight while steps or answers are checked;
 - *engine idle, rest*: no request in flight for any other reason (reading, writing, policies);
-- *thinner batches*: the engine works, but rounds that wait for their last rollout leave its batch part
-  empty; all that is left, prompt work that a raw batch shares and a round does not included.
+- *thinner batches*: the engine works, but its batch is part empty: mostly the end, when few problems are
+  left and each waits for its own last rollouts.
 
-    python benchmarks/teacher_use.py [--chains 1000] [--backend transformers] [--model NAME]
+    python benchmarks/teacher_use.py [--chains 8000] [--shard-size 4000] [--backend vllm]
 """
 
 import argparse
 import asyncio
+import math
 import shutil
 import tempfile
 import time
@@ -31,6 +34,7 @@ from distill.config import Recipe
 from distill.records import Usage
 from distill.stages.worker import ShardTask, ShardWorker
 from generators.base import Completion, Generator
+from generators.batching import Crew
 from generators.sources import load_problems
 
 TARGET = 0.9
@@ -67,12 +71,18 @@ class Meter:
 
 @dataclass
 class Recorder:
-    """An engine that remembers what it was asked, and when it had something to do."""
+    """An engine that remembers what it was asked, when it had something to do, and while `lanes` requests
+    or more were open."""
 
     engine: Generator
+    lanes: int
     asked: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list)
     used: Usage = field(default_factory=Usage)
     meter: Meter = field(default_factory=Meter)
+    open: int = 0
+    begun: float = 0.0
+    steady: tuple[float, int] = (0.0, 0)
+    """Seconds from the first request until fewer than `lanes` were open for good; tokens by then."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
@@ -80,10 +90,22 @@ class Recorder:
     async def sample(self, prefix: Sequence[int], n: int, seed: int) -> Completion:
         """As the engine's own, noted."""
         self.asked.append((tuple(prefix), n, seed))
+        self.begun = self.begun or time.perf_counter()
+        self.open += n
         with self.meter.on():
             completion = await self.engine.sample(prefix, n, seed)
+        if self.open >= self.lanes:
+            tokens = self.used.generated_tokens + completion.usage.generated_tokens
+            self.steady = (time.perf_counter() - self.begun, tokens)
+        self.open -= n
         self.used += completion.usage
         return completion
+
+    @property
+    def steady_rate(self) -> float:
+        """Tokens/s of the steady state; NaN where there was none."""
+        seconds, tokens = self.steady
+        return tokens / seconds if seconds else math.nan
 
 
 class WatchedPool:
@@ -149,39 +171,51 @@ async def label(worker: ShardWorker, folder: RunFolder, shards: int) -> float:
     return time.perf_counter() - started
 
 
-async def raw(engine: Generator, asked: Sequence[tuple[tuple[int, ...], int, int]]) -> tuple[Usage, float]:
-    """What the same requests cost, and take, all at once."""
+async def raw(engine: Recorder, asked: Sequence[tuple[tuple[int, ...], int, int]]) -> float:
+    """Seconds that the same requests take, all at once. As a crew, so that each is answered when it ends."""
+    crew = Crew()
+
+    async def one(number: int) -> None:
+        with crew.member(number):
+            await engine.sample(*asked[number])
+
     started = time.perf_counter()
-    done = await asyncio.gather(*(engine.sample(*request) for request in asked))
-    return sum((completion.usage for completion in done), Usage()), time.perf_counter() - started
+    await asyncio.gather(*(one(number) for number in range(len(asked))))
+    return time.perf_counter() - started
 
 
-async def measure(made: Recipe, folder: RunFolder) -> dict[str, float]:
+async def measure(made: Recipe, folder: RunFolder, lanes: int) -> dict[str, float]:
     """Both ways on one engine, and where the difference goes."""
     shards = await write_chains(made, folder)
     completer = made.completer or made.teacher
     worker = ShardWorker(made, completer, str(folder.path))
-    recorder = Recorder(worker._engine)
+    recorder = Recorder(worker._engine, lanes)
     worker.__dict__["_engine"] = recorder
     pool = worker._pool = WatchedPool(worker._pool, recorder.meter)
     await recorder.engine.sample(recorder.engine.encode("1 + 1 ="), 8, 0)
     seconds = await label(worker, folder, shards)
-    alone, seconds_raw = await raw(recorder.engine, recorder.asked)
+    alone = Recorder(recorder.engine, lanes)
+    seconds_raw = await raw(alone, recorder.asked)
     await recorder.engine.close()
-    rate, rate_raw = recorder.used.generated_tokens / seconds, alone.generated_tokens / seconds_raw
+    rate, rate_raw = recorder.used.generated_tokens / seconds, alone.used.generated_tokens / seconds_raw
     idle = max(0.0, seconds - recorder.meter.seconds)
     thin = 1 - idle / seconds - rate / rate_raw
     return {
         "requests": len(recorder.asked),
         "tokens": recorder.used.generated_tokens,
-        "tokens_raw": alone.generated_tokens,
+        "tokens_raw": alone.used.generated_tokens,
         "prompt_tokens": recorder.used.prompt_tokens - recorder.used.cached_tokens,
-        "prompt_tokens_raw": alone.prompt_tokens - alone.cached_tokens,
+        "prompt_tokens_raw": alone.used.prompt_tokens - alone.used.cached_tokens,
         "seconds": seconds,
         "seconds_raw": seconds_raw,
         "tokens_per_second": rate,
         "tokens_per_second_raw": rate_raw,
         "ratio": rate / rate_raw,
+        "seconds_steady": recorder.steady[0],
+        "share_of_tokens_steady": recorder.steady[1] / recorder.used.generated_tokens,
+        "tokens_per_second_steady": recorder.steady_rate,
+        "tokens_per_second_raw_steady": alone.steady_rate,
+        "ratio_steady": recorder.steady_rate / alone.steady_rate,
         "share_idle_checks": min(pool.alone, idle) / seconds,
         "share_idle_rest": max(0.0, idle - pool.alone) / seconds,
         "share_thinner_batches": thin,
@@ -191,23 +225,26 @@ async def measure(made: Recipe, folder: RunFolder) -> dict[str, float]:
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--chains", type=int, default=1000)
+    parser.add_argument("--chains", type=int, default=8000)
     parser.add_argument("--backend", default="transformers")
     parser.add_argument("--model", default="builtin:arith-teacher")
-    parser.add_argument("--shard-size", type=int, default=100)
+    parser.add_argument("--shard-size", type=int, default=4000)
+    parser.add_argument("--lanes", type=int, default=256, help="open requests of a steady state")
     asked = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="teacher-use-"))
     made = recipe(asked, place)
     try:
         with RunFolder.driver(place / made.name) as folder:
-            found = asyncio.run(measure(made, folder))
+            found = asyncio.run(measure(made, folder, asked.lanes))
     finally:
         shutil.rmtree(place, ignore_errors=True)
     for name, value in found.items():
         print(f"{name:<26}{value:>14,.3f}" if value < 100 else f"{name:<26}{value:>14,.0f}")
-    print(f"ratio {found['ratio']:.3f}, target {TARGET}")
+    print(f"steady state {found['ratio_steady']:.3f}, target {TARGET}; the whole {found['ratio']:.3f}")
     flags = f"--chains {asked.chains} --backend {asked.backend} --model {asked.model}"
-    command = f"python benchmarks/teacher_use.py {flags} --shard-size {asked.shard_size}"
+    command = (
+        f"python benchmarks/teacher_use.py {flags} --shard-size {asked.shard_size} --lanes {asked.lanes}"
+    )
     record(f"teacher_use_{asked.backend}", command, found)
 
 

@@ -1,30 +1,35 @@
 """One job of sampling: many requests, few distinct prefixes, one batch of lanes.
 
-    plan -> admit (prefill distinct prefixes, copy to lanes) -> step -> retire -> admit ... -> samples
+    look up (new requests, answers out) -> plan -> admit (prefill distinct prefixes, copy to lanes)
+      -> step -> retire -> admit ... -> look up ...
 
-Everything that decides who shares a batch (order, admission, compaction) depends on the requests and
-on the tokens sampled, never on time: the same job gives the same tokens on the same machine.
+Everything that decides who shares a batch (order, admission, compaction, when it looks up) depends on the
+requests and on the tokens sampled, never on time: the same job gives the same tokens on the same machine.
 """
 
 import inspect
-from collections import deque
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import Cache
 
 from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion, FinishReason, Sample
-from generators.lane_cache import LaneCache, Storage
+from generators.batching import Job
+from generators.lane_cache import LaneCache, Layers, Prefilled, PrefixStore, Storage, contents, side_by_side
 from generators.lanes import Group, Lanes, Request, Row, plan
 from generators.sampling import row_seed, sample_tokens, uniforms
 from generators.stops import BROKEN, ENDS, GOES_ON, MAY_END
 
 _PREFILL_TOKENS = 8192
 _FIRST_COLUMNS = 128
+_KEPT_BYTES = 1 << 30
+_LOOK_STEPS = 4
+"""Decode steps between two looks for new requests: so long may what follows from an answer take (checks in
+another process) without the lanes standing still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +51,91 @@ class Rules:
 
 
 class DecodeLoop:
-    """Runs one job to its end. Holds the job's cache; use once.
-
-    `cancelled` may be appended to by another thread: the rows of those request numbers are dropped at
-    the next step.
-    """
+    """Runs one job to its end. Holds the job's cache; use once."""
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        rules: Rules,
-        storage: Storage,
-        requests: Sequence[Request],
-        cancelled: deque[int],
+        self, model: PreTrainedModel, rules: Rules, storage: Storage, job: Job[Request, Completion]
     ) -> None:
-        self.model, self.rules, self.storage = model, rules, storage
-        self.requests, self.cancelled = requests, cancelled
-        self.pending = deque(plan(requests, rules.lanes, rules.context))
-        self.samples: dict[Row, Sample] = {}
-        self.generated = [0] * len(requests)
+        self.model, self.rules, self.storage, self.job = model, rules, storage, job
+        self.requests: list[Request] = []
+        self.pending: list[Group] = []
+        self.samples: dict[int, dict[int, Sample]] = {}
+        self.unanswered: dict[int, int] = {}
+        self.seen: set[tuple[int, ...]] = set()
+        self.store, self.continues = PrefixStore(_KEPT_BYTES), _attends_to_all(model)
+        self.cached: list[int] = []
+        self.generated: list[int] = []
         self.cache: LaneCache | None = None
-        self.steps = 0
-        rows = sum(len(group.rows) for group in self.pending)
-        columns = len(self.pending[0].prefix) + _FIRST_COLUMNS if self.pending else 0
-        self.lanes = Lanes.empty(min(rules.lanes, rows), columns, model.device)
+        self.steps = self.looked = 0
+        self.members = 0
 
     @torch.inference_mode()
-    def run(self) -> list[Completion]:
-        """The completions of all requests, in their order.
+    def run(self) -> None:
+        """Answer requests until there are none.
 
         Raises:
             GeneratorError: the model gave NaN logits.
         """
+        self._take_in()
+        self._lay_out()
         while True:
             self._drop_cancelled()
             self._retire()
+            idle = not self._live_rows() and not self.pending
+            if (idle or self.steps >= self.looked + _LOOK_STEPS) and not self._look_up(idle):
+                return
             if self._admit():
                 continue
-            if not self._live_rows():
-                return self._completions()
-            self._compact()
-            self._step()
+            if self._live_rows():
+                self._compact()
+                self._step()
+
+    # ---- what is asked, and answered
+
+    def _look_up(self, idle: bool) -> bool:
+        """Take in new requests, then hand out finished ones: what follows from these comes at the next look,
+        while the lanes go on. False when nothing is left to do."""
+        self.looked = self.steps
+        came = self._take_in()
+        answered = self._hand_out()
+        return not idle or came or answered
+
+    def _take_in(self) -> bool:
+        """Plan new requests among those that wait; whether there were any."""
+        news = self.job.news()
+        self.members = news.members
+        first = len(self.requests)
+        self.requests += news.requests
+        for number, request in enumerate(news.requests, first):
+            self.cached.append(len(request.prefix) if request.prefix in self.seen else 0)
+            self.seen.add(request.prefix)
+            self.generated.append(0)
+            self.samples[number] = {}
+            self.unanswered[number] = request.n if len(request.prefix) < self.rules.context else 0
+        new = plan(news.requests, self.rules.lanes, self.rules.context, first)
+        self.pending = sorted([*self.pending, *new], key=lambda group: -len(group.prefix))
+        return bool(news.requests)
+
+    def _hand_out(self) -> bool:
+        """Answer the requests all of whose rows have ended; whether there were any."""
+        ended = [number for number, rows in self.unanswered.items() if not rows]
+        self.job.answer({number: self._completion(number) for number in ended})
+        for number in ended:
+            del self.unanswered[number]
+        return bool(ended)
+
+    def _completion(self, number: int) -> Completion:
+        """Samples in order. A row that never ran (context full, or cancelled) is an empty "length"."""
+        request, there = self.requests[number], self.samples.pop(number)
+        samples = tuple(there.get(i, Sample((), "", "length")) for i in range(request.n))
+        return Completion(samples, Usage(len(request.prefix), self.cached[number], self.generated[number]))
+
+    def _lay_out(self) -> None:
+        """Empty lanes for what waits and may come, up to as many as are allowed."""
+        rows = max(sum(len(group.rows) for group in self.pending), self.members)
+        columns = len(self.pending[0].prefix) + _FIRST_COLUMNS if self.pending else 0
+        self.lanes = Lanes.empty(min(self.rules.lanes, rows), columns, self.model.device)
+        self.cache = None
 
     def _live_rows(self) -> int:
         return len(self.lanes.rows) - len(self.lanes.free())
@@ -98,52 +147,91 @@ class DecodeLoop:
 
         Waiting until an eighth of the lanes is free keeps prefill batches large.
         """
+        if self.pending and not self._live_rows():
+            self._lay_out()
         free = self.lanes.free()
-        if not self.pending or len(free) < max(len(self.pending[0].rows), len(self.lanes.rows) // 8):
+        first = self._first_that_fits()
+        if first is None or len(free) < max(len(self.pending[first].rows), len(self.lanes.rows) // 8):
             return False
         groups: list[Group] = []
-        while self.pending and len(self.pending[0].rows) <= len(free) - sum(len(g.rows) for g in groups):
-            groups.append(self.pending.popleft())
+        room = len(free)
+        while first < len(self.pending) and len(self.pending[first].rows) <= room:
+            groups.append(self.pending.pop(first))
+            room -= len(groups[-1].rows)
         for chunk in _prefill_chunks(groups):
             count = sum(len(group.rows) for group in chunk)
             self._place(chunk, free[:count])
             free = free[count:]
         return True
 
+    def _first_that_fits(self) -> int | None:
+        """Place of the first waiting group whose prefix fits left of the clock; any does in empty lanes."""
+        clock = self._window_clock() if self._live_rows() else math.inf
+        return next((i for i, group in enumerate(self.pending) if len(group.prefix) <= clock), None)
+
     def _place(self, groups: list[Group], lanes: list[int]) -> None:
         """Prefill the prefixes of `groups`, copy them to `lanes`, sample every row's first token."""
-        cache, logits = self._prefill([group.prefix for group in groups])
+        filled = self._filled([group.prefix for group in groups])
         width = len(groups[0].prefix)
-        target = self._cache_for(cache, width)
+        target = self._cache_for(filled.layers, width)
         index = [number for number, group in enumerate(groups) for _ in group.rows]
         where, which = (torch.tensor(x, device=self.model.device) for x in (lanes, index))
-        target.place(where, cache, which)
+        target.place(where, filled.layers, which)
         rows = [row for group in groups for row in group.rows]
         self._fill(where, rows, [groups[i].prefix for i in index], width)
-        self._sample(where, logits[which])
+        self._sample(where, filled.logits[which])
         self._set_low()
 
-    def _prefill(self, prefixes: Sequence[tuple[int, ...]]) -> tuple[Cache, torch.Tensor]:
-        """Keys and values of left-padded `prefixes`, longest first, and their next-token logits `[P, V]`."""
-        width = len(prefixes[0])
-        tokens, mask = torch.zeros(2, len(prefixes), width, dtype=torch.int64)
-        for number, prefix in enumerate(prefixes):
-            tokens[number, width - len(prefix) :] = torch.tensor(prefix)
-            mask[number, width - len(prefix) :] = 1
+    def _filled(self, prefixes: Sequence[tuple[int, ...]]) -> Prefilled:
+        """`prefixes`, longest first, through the model. A crew comes back to its prefixes, and to others of
+        the same beginning: they are kept."""
+        if not self.members:
+            return self._prefill(prefixes, None)
+        missing = [prefix for prefix in prefixes if prefix not in self.store]
+        if missing:
+            self._fill_store(missing)
+        return self.store.together(prefixes)
+
+    def _fill_store(self, prefixes: Sequence[tuple[int, ...]]) -> None:
+        """Put `prefixes` through the model, but for the beginnings that were there before."""
+        begun = [self.store.common(prefix) if self.continues else None for prefix in prefixes]
+        for known in (False, True):
+            rows = [i for i, there in enumerate(begun) if (there is not None) == known]
+            if not rows:
+                continue
+            past = [there for i in rows if (there := begun[i]) is not None]
+            filled = self._prefill([prefixes[i] for i in rows], past or None)
+            for place, i in enumerate(rows):
+                layers = _of_row(filled.layers, place, len(prefixes[i]), past[place] if past else None)
+                self.store.keep(prefixes[i], layers, filled.logits[place].clone())
+
+    def _prefill(self, prefixes: Sequence[tuple[int, ...]], past: Sequence[Layers] | None) -> Prefilled:
+        """Keys and values of left-padded `prefixes`, and their next-token logits `[P, V]`. `past` holds those
+        of a beginning of each: only the rest goes through the model, and comes last in what is returned."""
+        known = [layers[0][0].shape[1] for layers in past] if past else [0] * len(prefixes)
+        width, before = max(len(p) - k for p, k in zip(prefixes, known)), max(known)
+        tokens = torch.zeros(len(prefixes), width, dtype=torch.int64)
+        mask = torch.zeros(len(prefixes), before + width, dtype=torch.int64)
+        for number, (prefix, k) in enumerate(zip(prefixes, known)):
+            tokens[number, width - len(prefix) + k :] = torch.tensor(prefix[k:])
+            mask[number, before - k : before] = 1
+            mask[number, before + width - len(prefix) + k :] = 1
         tokens, mask = tokens.to(self.model.device), mask.to(self.model.device)
         cache = DynamicCache()  # without the config: a sliding layer would forget what the lanes need
+        for number, (keys, values) in enumerate(side_by_side(past) if past else ()):
+            cache.update(keys, values, number)
         keep = {"logits_to_keep": 1} if _keeps_logits(self.model) else {}
         output = self.model(
             input_ids=tokens,
             attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp_(min=0),
+            position_ids=(mask.cumsum(-1) - 1).clamp_(min=0)[:, before:],
             past_key_values=cache,
             use_cache=True,
             **keep,
         )
-        return cache, output.logits[:, -1]
+        return Prefilled(contents(cache), output.logits[:, -1])
 
-    def _cache_for(self, like: Cache, width: int) -> LaneCache:
+    def _cache_for(self, like: Layers, width: int) -> LaneCache:
         """The lanes' cache, with the clock at least `width` columns in."""
         if self.cache is None:
             lanes, columns = self.lanes.tokens.shape
@@ -212,13 +300,13 @@ class DecodeLoop:
         return self.cache
 
     def _compact(self) -> None:
-        """Drop empty lanes once a quarter is empty and no row waits for them; last lanes fill the holes."""
+        """Drop empty lanes once a quarter is empty and nobody will want them; last lanes fill the holes."""
         live = [lane for lane, row in enumerate(self.lanes.rows) if row is not None]
-        keep = len(live)
+        keep = max(len(live), self.members)
         if self.pending or self.cache is None or 4 * keep > 3 * len(self.lanes.rows):
             return
         sources = [lane for lane in live if lane >= keep]
-        targets = [lane for lane in range(keep) if self.lanes.rows[lane] is None]
+        targets = [lane for lane in range(keep) if self.lanes.rows[lane] is None][: len(sources)]
         self.cache.move(sources, targets, keep)
         self.lanes.move(sources, targets, keep)
 
@@ -262,48 +350,61 @@ class DecodeLoop:
     def _finish(self, lane: int, ids: list[int], sampled: int, reason: FinishReason) -> None:
         row = self.lanes.rows[lane]
         assert row is not None, "a free lane has nothing to finish"
-        self.samples[row] = self.rules.sample(self.requests[row.request].prefix, ids, reason)
+        prefix = self.requests[row.request].prefix
+        self.samples[row.request][row.sample] = self.rules.sample(prefix, ids, reason)
+        self.unanswered[row.request] -= 1
         self.generated[row.request] += sampled
         self.lanes.rows[lane] = None
 
     def _drop_cancelled(self) -> None:
         dropped = set()
-        while self.cancelled:
-            dropped.add(self.cancelled.popleft())
+        while self.job.cancelled:
+            dropped.add(self.job.cancelled.popleft())
         if not dropped:
             return
         kept = (
             replace(group, rows=tuple(row for row in group.rows if row.request not in dropped))
             for group in self.pending
         )
-        self.pending = deque(group for group in kept if group.rows)
+        self.pending = [group for group in kept if group.rows]
         rows = self.lanes.rows
         self.lanes.rows = [None if row is None or row.request in dropped else row for row in rows]
+        self.unanswered = {n: 0 if n in dropped else left for n, left in self.unanswered.items()}
         self.lanes.refresh()
         self._set_low()
 
-    def _completions(self) -> list[Completion]:
-        """Samples in order. A row that never ran (context full, or cancelled) is an empty "length"."""
-        nothing, seen, completions = Sample((), "", "length"), set[tuple[int, ...]](), []
-        for number, request in enumerate(self.requests):
-            samples = tuple(self.samples.get(Row(number, i), nothing) for i in range(request.n))
-            size = len(request.prefix)
-            cached = size if request.prefix in seen else 0
-            seen.add(request.prefix)
-            completions.append(Completion(samples, Usage(size, cached, self.generated[number])))
-        return completions
-
 
 def _prefill_chunks(groups: Sequence[Group]) -> Iterator[list[Group]]:
-    """Consecutive groups whose padded prefixes hold at most `_PREFILL_TOKENS` tokens together."""
+    """Consecutive groups, longest first, whose padded prefixes hold at most `_PREFILL_TOKENS` tokens together
+    and are at most a quarter padding."""
     chunk: list[Group] = []
     for group in groups:
-        if chunk and (len(chunk) + 1) * len(chunk[0].prefix) > _PREFILL_TOKENS:
+        longest = len(chunk[0].prefix) if chunk else 0
+        if chunk and ((len(chunk) + 1) * longest > _PREFILL_TOKENS or 4 * len(group.prefix) < 3 * longest):
             yield chunk
             chunk = []
         chunk.append(group)
     if chunk:
         yield chunk
+
+
+def _of_row(layers: Layers, row: int, length: int, past: Layers | None) -> Layers:
+    """Keys and values `[heads, length, head_dim]` of a prefix whose last tokens are row `row` of `layers`, in
+    memory of their own; `past` has those of the tokens before."""
+    if past is None:
+        return [(keys[row, :, -length:].clone(), values[row, :, -length:].clone()) for keys, values in layers]
+    new = length - past[0][0].shape[1]
+    return [
+        (torch.cat([k, keys[row, :, -new:]], dim=1), torch.cat([v, values[row, :, -new:]], dim=1))
+        for (k, v), (keys, values) in zip(past, layers, strict=True)
+    ]
+
+
+def _attends_to_all(model: PreTrainedModel) -> bool:
+    """Whether every layer sees every token: a window would count the padding between two parts."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    return set(kinds) == {"full_attention"} if kinds else not getattr(config, "sliding_window", None)
 
 
 def _keeps_logits(model: PreTrainedModel) -> bool:

@@ -12,7 +12,10 @@ What lies left of a lane's start is masked out. Tensors are `[lanes, heads, colu
 """
 
 import math
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -89,20 +92,108 @@ class Storage:
         self._flat.clear()
 
 
-def _contents(cache: Cache) -> list[tuple[torch.Tensor, torch.Tensor]]:
+_ALIKE = 16
+"""Tokens that prefixes must share to be looked at together."""
+
+Layers: TypeAlias = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of every layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """Left-padded prefixes in the model: `layers` `[prefixes, heads, width, head_dim]`, `logits` of what
+    comes next `[prefixes, V]`."""
+
+    layers: Layers
+    logits: torch.Tensor
+
+
+def contents(cache: Cache) -> Layers:
     """Keys and values of every layer of a filled cache of attention layers."""
     layers: list[Any] = cache.layers
     return [(layer.keys, layer.values) for layer in layers]
 
 
+class PrefixStore:
+    """Prefixes that were prefilled before, up to `limit` bytes; those used longest ago go first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._kept: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
+        self._alike: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
+
+    def __contains__(self, prefix: tuple[int, ...]) -> bool:
+        return prefix in self._kept
+
+    def common(self, prefix: tuple[int, ...]) -> Layers | None:
+        """Keys and values `[heads, length, head_dim]` of the longest beginning that `prefix` shares with one
+        that is kept, its last token never included; None when they share too little to be found."""
+        best, length = None, 0
+        for other in self._alike.get(prefix[:_ALIKE], ()):
+            shared = _shared(prefix, other)
+            if shared > length:
+                best, length = other, shared
+        if best is None:
+            return None
+        length = min(length, len(prefix) - 1)
+        return [(keys[:, :length], values[:, :length]) for keys, values in self._kept[best].layers]
+
+    def keep(self, prefix: tuple[int, ...], layers: Layers, logits: torch.Tensor) -> None:
+        """Keep `layers` `[heads, length, head_dim]` and `logits` `[V]`; they must be nobody else's memory."""
+        self._kept[prefix] = Prefilled(layers, logits)
+        self._alike.setdefault(prefix[:_ALIKE], {})[prefix] = None
+        self._held += _size(self._kept[prefix])
+
+    def together(self, prefixes: Sequence[tuple[int, ...]]) -> Prefilled:
+        """All of `prefixes`, each of which must be there, side by side; then makes room."""
+        ones = [self._kept[prefix] for prefix in prefixes]
+        for prefix in prefixes:
+            self._kept.move_to_end(prefix)
+        layers = side_by_side([one.layers for one in ones])
+        while self._held > self._limit:
+            self._forget()
+        return Prefilled(layers, torch.stack([one.logits for one in ones]))
+
+    def _forget(self) -> None:
+        prefix, one = self._kept.popitem(last=False)
+        del self._alike[prefix[:_ALIKE]][prefix]
+        self._held -= _size(one)
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    return next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+
+
+def side_by_side(rows: Sequence[Layers]) -> Layers:
+    """`[heads, length, head_dim]` of several lengths as `[rows, heads, width, head_dim]`, zeros first."""
+    return [
+        (_padded([row[i][0] for row in rows]), _padded([row[i][1] for row in rows]))
+        for i in range(len(rows[0]))
+    ]
+
+
+def _padded(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    heads, _, size = tensors[0].shape
+    width = max(tensor.shape[1] for tensor in tensors)
+    made = tensors[0].new_zeros(len(tensors), heads, width, size)
+    for row, tensor in enumerate(tensors):
+        made[row, :, width - tensor.shape[1] :] = tensor
+    return made
+
+
+def _size(one: Prefilled) -> int:
+    return one.logits.nbytes + sum(keys.nbytes + values.nbytes for keys, values in one.layers)
+
+
 class LaneCache(Cache):
     """What a `transformers` model takes as `past_key_values` while decoding lanes."""
 
-    def __init__(self, like: Cache, lanes: int, columns: int, storage: Storage) -> None:
-        """Allocate for the head counts, sizes, dtype and device of the filled cache `like`."""
+    def __init__(self, like: Layers, lanes: int, columns: int, storage: Storage) -> None:
+        """Allocate for the head counts, sizes, dtype and device of the filled layers `like`."""
         self.window, self.columns, self._storage = Window(), columns, storage
         self.lane_layers: list[LaneLayer] = []
-        for number, pair in enumerate(_contents(like)):
+        for number, pair in enumerate(like):
             keys, values = (
                 storage.take(2 * number + i, (lanes, x.shape[1], columns, x.shape[3]), x)
                 for i, x in enumerate(pair)
@@ -110,10 +201,10 @@ class LaneCache(Cache):
             self.lane_layers.append(LaneLayer(self.window, keys, values))
         super().__init__(layers=[*self.lane_layers])
 
-    def place(self, lanes_R: torch.Tensor, prefilled: Cache, rows_R: torch.Tensor) -> None:
-        """Copy row `rows_R[i]` of a prefilled cache into lane `lanes_R[i]`, ending at the clock."""
+    def place(self, lanes_R: torch.Tensor, prefilled: Layers, rows_R: torch.Tensor) -> None:
+        """Copy row `rows_R[i]` of prefilled layers into lane `lanes_R[i]`, ending at the clock."""
         clock = self.window.clock
-        for layer, (keys, values) in zip(self.lane_layers, _contents(prefilled), strict=True):
+        for layer, (keys, values) in zip(self.lane_layers, prefilled, strict=True):
             layer.keys[lanes_R, :, clock - keys.shape[2] : clock] = keys[rows_R]
             layer.values[lanes_R, :, clock - values.shape[2] : clock] = values[rows_R]
 

@@ -31,14 +31,15 @@ class Group:
     rows: tuple[Row, ...]
 
 
-def plan(requests: Sequence[Request], lanes: int, context: int) -> list[Group]:
-    """Rows grouped by prefix, longest prefix first, at most `lanes` rows in a group.
+def plan(requests: Sequence[Request], lanes: int, context: int, first_number: int = 0) -> list[Group]:
+    """Rows grouped by prefix, longest prefix first, at most `lanes` rows in a group; requests are numbered
+    from `first_number`.
 
-    Longest first, so that a row admitted later always fits left of the clock (`generators.lane_cache`).
+    Longest first, so that a row admitted later mostly fits left of the clock (`generators.lane_cache`).
     Requests whose prefix leaves no room in the context get no row.
     """
     rows: dict[tuple[int, ...], list[Row]] = {}
-    for number, request in enumerate(requests):
+    for number, request in enumerate(requests, first_number):
         if len(request.prefix) < context:
             rows.setdefault(request.prefix, []).extend(Row(number, i) for i in range(request.n))
     ordered = sorted(rows.items(), key=lambda item: -len(item[0]))

@@ -8,7 +8,6 @@ Not covered: models with a recurrent state (refused at load), tokenizers whose `
 space of a continuation (SentencePiece), speculative decoding, several GPUs for one model.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +17,7 @@ from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion, check_request
-from generators.batching import Batcher
+from generators.batching import Batcher, Job
 from generators.decode_loop import DecodeLoop, Rules
 from generators.lane_cache import Storage
 from generators.lanes import Request
@@ -98,10 +97,10 @@ class TransformersGenerator:
         request = Request(tuple(prefix), n, seed)
         return await self._batcher.ask(request) if n else Completion((), Usage())
 
-    def _run(self, requests: Sequence[Request], cancelled: deque[int]) -> list[Completion]:
+    def _run(self, job: Job[Request, Completion]) -> None:
         try:
-            self._loop = DecodeLoop(self._open().model, self._rules, self._storage, requests, cancelled)
-            return self._loop.run()
+            self._loop = DecodeLoop(self._open().model, self._rules, self._storage, job)
+            self._loop.run()
         except BaseException:
             self._storage.clear()
             raise

@@ -1,8 +1,8 @@
 """The worker that owns an engine: it writes chains and gathers evidence, one shard at a time.
 
 It lives in a Ray actor but knows nothing of Ray. A shard is read from the run folder, worked on with
-every request of a round in flight at once (so that the engine's batches are full), written atomically,
-and only its statistics are returned.
+the requests of all its problems in flight at once (so that the engine's batches are full), written
+atomically, and only its statistics are returned.
 """
 
 import asyncio
@@ -35,9 +35,14 @@ from distill.stages.given_chains import GivenChain, encode_steps, read_given
 from distill.stages.pulse import CountingEngine, Progress, shown_progress
 from distill.steps import split_steps, step_ends
 from generators.base import Completion, Sample
+from generators.batching import Crew
 from generators.load import load_generator
 from generators.sources import normalised
 from generators.truth import states_answer
+
+PROBLEMS_AT_ONCE = 512
+"""Problems of a shard that are searched side by side: twice the lanes of the widest batch, as each mostly
+waits for one rollout. The next begins when one ends, so that the engine's work is evenly mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,19 @@ class ShardTask:
     def key(self) -> str:
         """Names the task in progress and faults."""
         return f"{self.stage}-{self.index}" + (f" problem {self.only}" if self.only >= 0 else "")
+
+
+@dataclass(slots=True)
+class Spent:
+    """Rollout tokens of a shard, against its `budget` (0: no limit)."""
+
+    budget: int
+    tokens: int = 0
+
+    @property
+    def all(self) -> bool:
+        """Whether nothing more may be asked."""
+        return 0 < self.budget <= self.tokens
 
 
 class ShardWorker:
@@ -115,7 +133,7 @@ class ShardWorker:
         return read_given(self._recipe.chains.path or "", self._recipe.chains.segment)
 
     async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
-        """Run the labelling policy of every chain of the shard in lock step; write the events."""
+        """Run the labelling policy of every problem of the shard; write the events."""
         problems = {p.id: p for p in _problems(task)}
         found = [c for c in read_records(task.inputs[1], Chain) if c.problem_id in problems]
         chains = [self._in_own_tokens(c) for c in found if c.steps]
@@ -213,33 +231,48 @@ class ShardWorker:
         budget: int,
         progress: Progress,
     ) -> tuple[list[Event], Usage]:
-        """All policies in lock step: one round is every policy's pending requests at once. No round is
-        begun once `budget` tokens are spent; what was not asked stays undetermined."""
-        live: list[tuple[int, Policy, list[RolloutRequest]]] = []
-        for places in by_problem(chains):
-            statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places]
-            policy = make_policy(self._recipe.labelling, [chains[i] for i in places], statuses)
-            live.append((len(places), policy, next(policy, [])))
+        """All policies side by side, each at its own pace. No policy begins a round once `budget` tokens are
+        spent; what was not asked stays undetermined."""
+        places = by_problem(chains)
+        crew, spent, waiting = Crew(), Spent(budget), iter(range(len(places)))
+        found: dict[int, tuple[list[Event], Usage]] = {}
+
+        async def label() -> None:
+            for number in waiting:
+                own = [chains[i] for i in places[number]]
+                statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places[number]]
+                policy = make_policy(self._recipe.labelling, own, statuses)
+                with crew.member(number):
+                    found[number] = await self._follow(policy, problems[own[0].problem_id], spent, progress)
+                progress.add(len(own), 0)
+
+        tasks = [asyncio.create_task(label()) for _ in range(min(PROBLEMS_AT_ONCE, len(places)))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            crew.disband()
+        done = [found[number] for number in range(len(places))]
+        return [event for events, _ in done for event in events], sum((u for _, u in done), Usage())
+
+    async def _follow(
+        self, policy: Policy, problem: Problem, spent: Spent, progress: Progress
+    ) -> tuple[list[Event], Usage]:
+        """Ask what one policy asks until it asks no more, or the shard's tokens are spent."""
         events: list[Event] = []
         usage = Usage()
-        while live:
-            spent = 0 < budget <= usage.generated_tokens
-            progress.add(sum(count for count, _, requests in live if spent or not requests), 0)
-            live = [] if spent else [entry for entry in live if entry[2]]
-            asked = [request for _, _, requests in live for request in requests]
-            answers = await asyncio.gather(*(self._rollout(problems[r.chain.problem_id], r) for r in asked))
+        requests = next(policy, [])
+        while requests and not spent.all:
+            answers = await asyncio.gather(*(self._rollout(problem, r, spent) for r in requests))
             progress.add(0, sum(u.generated_tokens for _, _, u in answers))
             events += [event for _, found, _ in answers for event in found]
             usage = sum((u for _, _, u in answers), usage)
-            results = iter([result for result, _, _ in answers])
-            live = [
-                (count, policy, _advance(policy, [next(results) for _ in requests]))
-                for count, policy, requests in live
-            ]
+            requests = _advance(policy, [result for result, _, _ in answers])
         return events, usage
 
     async def _rollout(
-        self, problem: Problem, request: RolloutRequest
+        self, problem: Problem, request: RolloutRequest, spent: Spent
     ) -> tuple[RolloutResult, list[Event], Usage]:
         """Continue a prefix `request.n` times, and judge each final answer."""
         chain = request.chain
@@ -247,6 +280,7 @@ class ShardWorker:
         prefix = (*self._engine.prompt(problem.question, rollout=True), *chain.token_ids[:end])
         seed = derived_seed(self._recipe.seed, problem.id, list(request.prefix), request.first)
         completion = await self._engine.sample(prefix, request.n, seed)
+        spent.tokens += completion.usage.generated_tokens  # before any check, whose time is not ours to tell
         begun = chain.token_ids[:end]  # decoded whole: a token may hold the end of one step and more
         texts = [self._engine.decode((*begun, *sample.token_ids)) for sample in completion.samples]
         verdicts = await self._judge([problem] * len(texts), texts)

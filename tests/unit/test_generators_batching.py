@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from distill.errors import GeneratorError
-from generators.batching import Batcher, batch_group
+from generators.batching import Batcher, Crew, batch_group
 
 
 class Recorder:
@@ -19,13 +19,22 @@ class Recorder:
         self.seconds = seconds
         self.batcher: Batcher[int, int] = Batcher(self.run, ThreadPoolExecutor(1))
 
-    def run(self, requests, cancelled):
-        self.jobs.append(list(requests))
-        time.sleep(self.seconds)
-        self.cancelled.append(list(cancelled))
-        if 13 in requests:
-            raise ZeroDivisionError("thirteen")
-        return [-request for request in requests]
+    def run(self, job):
+        """One look at a time: with a crew, each is a line of `jobs`."""
+        first, given = 0, {}
+        while True:
+            requests = job.news().requests
+            job.answer(given)
+            if not requests and not given:
+                return
+            given = {first + i: -request for i, request in enumerate(requests)}
+            first += len(requests)
+            if requests:
+                self.jobs.append(list(requests))
+                time.sleep(self.seconds)
+                self.cancelled.append(list(job.cancelled))
+            if 13 in requests:
+                raise ZeroDivisionError("thirteen")
 
 
 def test_requests_of_one_turn_share_a_job():
@@ -162,3 +171,105 @@ def test_a_loop_that_ended_while_gathering_leaves_nothing_behind():
     asyncio.run(abandon())
     assert asyncio.run(recorder.batcher.ask(2)) == -2
     assert recorder.jobs[-1] == [2]
+
+
+class TestCrew:
+    """Members that ask by turns share one job; `Recorder` writes down a line for each look."""
+
+    def looks(self, seconds: float, delays) -> list[list[int]]:
+        """What is looked at when member m, after its answers, thinks for `delays[m]` seconds, asks two things
+        at once the second time, and leaves after m + 1 rounds."""
+        recorder, crew = Recorder(seconds), Crew()
+
+        async def follow(m: int) -> None:
+            with crew.member(m):
+                for i in range(m + 1):
+                    asked = [100 * m + 10 * i + j for j in range(1 + i % 2)]
+                    answers = await asyncio.gather(*map(recorder.batcher.ask, asked))
+                    assert answers == [-request for request in asked]
+                    await asyncio.sleep(delays[m])
+
+        async def scenario():
+            await asyncio.gather(*map(follow, range(4)))
+            await recorder.batcher.close()
+
+        asyncio.run(asyncio.wait_for(scenario(), 20))
+        return recorder.jobs
+
+    def test_what_is_looked_at_together_does_not_depend_on_time(self):
+        first = self.looks(0.0, (0.0, 0.0, 0.0, 0.0))
+        assert first[0] == [0, 100, 200, 300]
+        assert [110, 111, 210, 211, 310, 311] in first
+        assert first == self.looks(0.01, (0.03, 0.0, 0.01, 0.02)) == self.looks(0.0, (0.0, 0.02, 0.0, 0.05))
+
+    def test_one_that_leaves_may_come_back_as_another(self):
+        def looks(delay: float) -> list[list[int]]:
+            recorder, crew = Recorder(), Crew()
+
+            async def work(numbers) -> None:
+                for number in numbers:
+                    with crew.member(number):
+                        await recorder.batcher.ask(number)
+                        await asyncio.sleep(delay * number)
+
+            async def scenario():
+                waiting = iter(range(7))
+                await asyncio.gather(*(work(waiting) for _ in range(3)))
+
+            asyncio.run(asyncio.wait_for(scenario(), 20))
+            return recorder.jobs
+
+        assert looks(0.0) == looks(0.005) == [[0, 1, 2], [3, 4, 5], [6]]
+
+    def test_a_cancelled_member_holds_nobody_up(self):
+        recorder, crew = Recorder(0.05), Crew()
+
+        async def follow(m: int) -> int:
+            with crew.member(m):
+                await recorder.batcher.ask(m)
+                return await recorder.batcher.ask(10 + m)
+
+        async def scenario():
+            tasks = [asyncio.create_task(follow(m)) for m in range(3)]
+            await asyncio.sleep(0.02)
+            tasks[1].cancel()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        first, second, third = asyncio.run(asyncio.wait_for(scenario(), 20))
+        assert (first, third) == (-10, -12)
+        assert isinstance(second, asyncio.CancelledError)
+
+    def test_a_failure_reaches_every_member(self):
+        recorder, crew = Recorder(), Crew()
+
+        async def follow(m: int) -> int:
+            with crew.member(m):
+                await recorder.batcher.ask(m)
+                return await recorder.batcher.ask(13)
+
+        async def scenario():
+            return await asyncio.gather(*map(follow, range(3)), return_exceptions=True)
+
+        errors = asyncio.run(asyncio.wait_for(scenario(), 20))
+        assert all(isinstance(error, GeneratorError) and "thirteen" in str(error) for error in errors)
+
+    @pytest.mark.parametrize("end", ["close", "disband"])
+    def test_an_end_while_a_member_thinks(self, end: str):
+        recorder, crew = Recorder(), Crew()
+
+        async def follow(m: int) -> None:
+            with crew.member(m):
+                await recorder.batcher.ask(m)
+                await asyncio.sleep(60 * m)
+
+        async def scenario():
+            tasks = [asyncio.create_task(follow(m)) for m in range(2)]
+            await asyncio.sleep(0.1)
+            if end == "disband":
+                crew.disband()
+            await recorder.batcher.close()
+            for task in tasks:
+                task.cancel()
+
+        asyncio.run(asyncio.wait_for(scenario(), 20))
+        assert recorder.jobs == [[0, 1]]

@@ -21,6 +21,7 @@ from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
 from distill.records import Usage
 from generators.base import Completion
+from generators.batching import Crew
 from generators.load import load_generator
 from generators.sampling import row_seed, sample_tokens, uniforms
 from generators.transformers_backend import TransformersGenerator
@@ -84,6 +85,74 @@ def assert_like_reference(folder, prefixes, **settings) -> list[Completion]:
             same += (sample.token_ids, sample.finish_reason) == expected
     assert same >= 0.95 * total
     return completions
+
+
+def ask_by_turns(generator, rounds: Sequence[Sequence[tuple[tuple[int, ...], int, int]]], delays=(0.0,)):
+    """Each member asks its round's requests one after the other; the completions, round by round."""
+    crew = Crew()
+
+    async def follow(number: int) -> list[Completion]:
+        with crew.member(number):
+            found = []
+            for request in rounds[number]:
+                found.append(await generator.sample(*request))
+                await asyncio.sleep(delays[number % len(delays)])
+            return found
+
+    async def everything():
+        return await asyncio.gather(*(follow(number) for number in range(len(rounds))))
+
+    return asyncio.run(everything())
+
+
+def turns(prefixes) -> list[list[tuple[tuple[int, ...], int, int]]]:
+    """Members that come back to a prefix, to a beginning of it and to a longer one; some ask more at once."""
+    return [
+        [
+            (p, 1, 7),
+            (p[: max(2, len(p) // 2)], 1 + i % 3, 8),
+            (p, 2, 9),
+            ((*p, *p[-3:]), 5 * (i % 2) + 1, 10),
+        ][: 1 + i % 4]
+        for i, p in enumerate(prefixes)
+    ]
+
+
+class TestByTurns:
+    """Requests that join a running job are answered as if they were alone."""
+
+    @pytest.mark.parametrize("lanes", [3, 7, 256])
+    def test_like_the_reference(self, folder, prefixes, lanes, monkeypatch):
+        monkeypatch.setattr("generators.decode_loop._FIRST_COLUMNS", 5)
+        settings = {"temperature": 0.9, "top_p": 1.0, "max_new_tokens": 40}
+        generator = engine(folder, batch_size=lanes, **settings)
+        asked = turns(prefixes)
+        found = ask_by_turns(generator, asked)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        pairs = [
+            (
+                (s.token_ids, s.finish_reason),
+                reference(model, prefix, i, seed, generator._loaded.ends, settings),
+            )
+            for requests, completions in zip(asked, found, strict=True)
+            for (prefix, n, seed), completion in zip(requests, completions, strict=True)
+            for i, s in enumerate(completion.samples)
+        ]
+        assert len(pairs) == sum(n for requests in asked for _, n, _ in requests)
+        assert sum(a == b for a, b in pairs) >= 0.95 * len(pairs)
+
+    def test_time_changes_nothing(self, folder, prefixes):
+        asked = turns(prefixes * 2)
+        runs = [ask_by_turns(engine(folder), asked, d) for d in ((0.0,), (0.03, 0.0, 0.01), (0.0, 0.02))]
+        assert runs[0] == runs[1] == runs[2]
+
+    @pytest.mark.parametrize("kept", [0, 20_000])
+    def test_a_store_that_forgets(self, folder, prefixes, kept, monkeypatch):
+        whole = ask_by_turns(engine(folder), turns(prefixes))
+        monkeypatch.setattr("generators.decode_loop._KEPT_BYTES", kept)
+        found = ask_by_turns(engine(folder), turns(prefixes))
+        alike = [a.samples == b.samples for x, y in zip(whole, found) for a, b in zip(x, y)]
+        assert sum(alike) >= 0.9 * len(alike)
 
 
 class TestAgainstReference:
