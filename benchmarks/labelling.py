@@ -3,7 +3,7 @@
     python benchmarks/labelling.py                   # recorded bank `figures` and the simulated teacher
     python benchmarks/labelling.py --bank settings   # the set on which settings were fixed
     python benchmarks/labelling.py --quick           # a fifth of the simulated problems
-    python benchmarks/labelling.py --verifier        # also trains a verifier on each method's labels (long)
+    python benchmarks/labelling.py --verifier        # instead trains a verifier on each method's labels (long)
 
 A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
 undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
@@ -244,13 +244,21 @@ def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
     found = {}
     for name in (*names, "exact truth"):
         given = FAMILIES.get(name, FAMILIES["adaptive"])[DEFAULT.get(name, 1)]
-        overrides = ["name=bench-labels", *(f"labelling.{k}={json.dumps(v)}" for k, v in given.items())]
+        overrides = ["name=bench-labels", "verifier.compare_full_precision=false"]
+        overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
         if name == "exact truth":
             folder = ROOT / "runs" / "bench-labels"
             overrides.append(f"labelling.reviews={_truth_file(folder)}")
         folder = execute(load_recipe("quickstart", overrides), ProgressView()).path
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        found[name] = summary["evaluation"]["scorers"]["verifier_4bit"]["f1"]
+        scorers, labels = summary["evaluation"]["scorers"], summary["labels"]
+        found[name] = {
+            "verifier_f1": scorers["verifier_4bit"]["f1"],
+            "hybrid_f1": scorers["hybrid"]["f1"],
+            "labels_right": labels["first_error"],
+            "coverage": labels["coverage"],
+            "rollout_tokens": summary["labels"]["rollout_tokens"],
+        }
     return found
 
 
@@ -273,6 +281,13 @@ def _truth_file(run: Path) -> Path:
     return target
 
 
+def compare_verifiers() -> None:
+    """Print the table of verifiers by whose labels they were trained on, and write the JSON."""
+    found = verifier_f1(list(FAMILIES))
+    print(_plain_table([{"labels by": name} | figures for name, figures in found.items()]))
+    record("labelling_verifier", "python benchmarks/labelling.py --verifier", found)
+
+
 def main() -> None:
     """Print all tables, write the plot and the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -280,6 +295,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verifier", action="store_true")
     asked = parser.parse_args()
+    if asked.verifier:
+        compare_verifiers()
+        return
     count = 200 if asked.quick else 1000
     items = labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz")
     without, with_checks = on_bank(items, False), on_bank(items, True)
@@ -296,8 +314,6 @@ def main() -> None:
         "probes": probes(),
         "claims": [*claims(without, with_checks), *repair_claims(worlds)],
     }
-    if asked.verifier:
-        found["verifier_f1"] = verifier_f1(list(FAMILIES))
     text = report(found, base)
     print(text)
     name = "labelling" if asked.bank == "figures" else f"labelling-{asked.bank}"
@@ -322,9 +338,6 @@ def report(found: Mapping[str, Any], base: float) -> str:
         parts += [f"\n**Simulated: {name}**\n", table([*methods.items()], against)]
     for key in ("promises", "probes", "claims"):
         parts += [f"\n**{key}**\n", _plain_table(found[key])]
-    if "verifier_f1" in found:
-        rows = [{"labels by": name, "verifier F1": f1} for name, f1 in found["verifier_f1"].items()]
-        parts += ["\n**Verifier**\n", _plain_table(rows)]
     return "\n".join(parts) + "\n"
 
 

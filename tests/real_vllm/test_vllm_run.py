@@ -48,5 +48,5 @@ def test_a_labelling_run_to_the_labels(tmp_path: Path, teacher: str) -> None:
     assert chains["generated_tokens"] > 500
     assert evidence["generated_tokens"] > 0
     if teacher.startswith("builtin:"):
-        assert chains["outcomes"]["correct"] > 0.5 * 96
+        assert chains["outcomes"]["correct"] > 0.35 * 96  # right in about half at temperature 0.8
         assert set(labels["outcomes"]) >= {"good", "bad"}
