@@ -3,7 +3,7 @@
     python benchmarks/labelling.py                   # recorded bank `figures` and the simulated teacher
     python benchmarks/labelling.py --bank settings   # the set on which settings were fixed
     python benchmarks/labelling.py --quick           # a fifth of the simulated problems
-    python benchmarks/labelling.py --verifier        # instead trains a verifier on each method's labels (long)
+    python benchmarks/labelling.py --verifier        # instead: a verifier on each method's labels (long)
 
 A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
 undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
