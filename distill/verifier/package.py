@@ -14,10 +14,10 @@ from distill.verifier.hybrid import HybridParams
 PACKAGE_FILE = "verifier.json"
 SCHEMA = 1
 Form = Literal["adapter", "merged", "full_precision", "w4a16", "lora"]
-"""Three in NF4. `adapter`: LoRA kept beside the 4-bit base it was trained on; `merged`: LoRA merged into that base
-dequantised, then quantised once; `full_precision`: LoRA trained on the unquantised base, merged into
-it, then quantised once. `w4a16`: merged, then quantised by GPTQ in the `compressed-tensors` format. `lora`:
-the adapter alone."""
+"""Three in NF4. `adapter`: LoRA kept beside the 4-bit base it was trained on; `merged`: LoRA merged into
+that base dequantised, then quantised once; `full_precision`: LoRA trained on the unquantised base, merged
+into it, then quantised once. Two more: `w4a16`: merged, then quantised by GPTQ in the `compressed-tensors`
+format; `lora`: the plain adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,9 @@ class AdapterBase:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What `verifier.json` holds. `base` is there for a plain adapter only. `provenance` (recipe fingerprint, dataset counts, library versions)
-    and `figures` are JSON values for people; the rest is read back by `Verifier.from_pretrained`."""
+    """What `verifier.json` holds. `provenance` (recipe fingerprint, dataset counts, library versions)
+    and `figures` are JSON values for people; the rest is read back by `Verifier.from_pretrained`. `base`
+    is there for a plain adapter only."""
 
     form: Form
     chain_format: ChainFormat

@@ -1,7 +1,7 @@
-"""Exports for use: a format chosen, built, loaded again by a fresh process, measured, and shipped or refused.
+"""Exports for use: a format built, loaded again by a fresh process, measured, and shipped or refused.
 
-`nf4` is the best of the three NF4 forms (`export`), `w4a16` the merged model in 4-bit integers, `adapter` what
-peft saved. Of a run that trained in both precisions, the last two are made from the full-precision training.
+`nf4` is the best of the three NF4 forms (`export`), `w4a16` the merged model in 4-bit integers, `adapter`
+what peft saved. Of a run that trained in both precisions, the last two come from the full-precision training.
 """
 
 import os
@@ -12,15 +12,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
-from distill.verifier.calibrate import CalibrationFit
 from distill.verifier.card import write_card
 from distill.verifier.data import ChainFormat, Example
-from distill.verifier.drift import FormFigures, HeldoutChain, Measured, f1_estimate, form_figures, score_changes
-from distill.verifier.export import Bench, export, library_versions, require_kept
+from distill.verifier.drift import (
+    FormFigures,
+    HeldoutChain,
+    Measured,
+    f1_estimate,
+    form_figures,
+    score_changes,
+)
+from distill.verifier.export import Bench, Report, export, library_versions, require_kept
 from distill.verifier.forms import copy_adapter
 from distill.verifier.package import AdapterBase, Form, Package, read_package, write_package
 from distill.verifier.reload import Engine, has_vllm, margins_afresh
@@ -60,7 +64,8 @@ class Trained:
     @property
     def texts(self) -> list[ChainText]:
         """Validation chains, then held-out ones."""
-        return [(item.question, item.steps) for item in [*self.validation, *self.heldout]]
+        known: list[ChainText] = [(item.question, item.steps) for item in self.validation]
+        return known + [(item.question, item.steps) for item in self.heldout]
 
 
 def ship(trained: Trained, made_as: Format, folder: Path, show: Show = lambda line: None) -> Package:
@@ -75,8 +80,8 @@ def ship(trained: Trained, made_as: Format, folder: Path, show: Show = lambda li
     with _scratch(folder) as work:
         _ship_nf4(trained, work, show) if made_as == "nf4" else _ship_measured(trained, made_as, work, show)
         package = read_package(work)
+        write_card(work, package)
         os.replace(work, folder)
-    write_card(folder, package)
     return package
 
 
@@ -100,7 +105,7 @@ def _ship_nf4(trained: Trained, folder: Path, show: Show) -> None:
     made = export(
         first, second, trained.validation, trained.heldout, trained.settings, folder / "verifier",
         trained.provenance, trained.resamples, trained.seed,
-        lambda done, total, part: show(f"measure {part['part']} ({done + 1} of {total})"),
+        _shown(show),
     )  # fmt: skip
     show("load and score in a fresh process: transformers")
     again = margins_afresh(made.folder, trained.texts, "transformers")
@@ -110,28 +115,32 @@ def _ship_nf4(trained: Trained, folder: Path, show: Show) -> None:
     made.folder.rmdir()
 
 
+def _shown(show: Show) -> Report:
+    return lambda done, total, part: show(f"measure {part['part']}")
+
+
 def require_same(here: Sequence[Sequence[float]], afresh: Sequence[Sequence[float]]) -> None:
     """Raises VerifierError where a fresh process scores otherwise than the one that made the folder."""
     found = float(score_changes(afresh, here).max())
     if not found <= SAME:
         raise VerifierError(
-            f"expected a fresh process to score within {SAME} of the one that exported, found {found:.4f} apart"
+            f"expected a fresh process to score within {SAME} of the one that exported, found {found:.4f}"
         )
 
 
 def _ship_measured(trained: Trained, made_as: Format, folder: Path, show: Show) -> None:
     """W4A16 or the adapter, measured as every engine at hand runs it, against the model as trained."""
-    source, bench = trained.source, Bench(ChainFormat.of(trained.settings), trained.validation, trained.heldout)
-    show("measure the model as trained")
+    source, chain_format = trained.source, ChainFormat.of(trained.settings)
+    bench = Bench(chain_format, trained.validation, trained.heldout, _shown(show))
     reference = bench.measure_trained(source)
     show(f"build {made_as}")
-    form = _build(trained, made_as, folder, bench.chain_format)
-    package = Package(form, bench.chain_format, reference.fit.calibration, base=_base(form, source))
+    form = _build(trained, made_as, folder, chain_format)
+    package = Package(form, chain_format, reference.fit.calibration, base=_base(form, source))
     write_package(folder, package)
-    figures = {name: item for name, item in _measure(trained, form, folder, reference, show)}
+    figures = dict(_measure(trained, form, folder, reference, show))
     for item in figures.values():
         require_kept(item, list(figures.values()))
-    write_package(folder, _described(package, trained, folder, figures, reference.fit))
+    write_package(folder, _described(package, trained, folder, figures, reference))
 
 
 def _build(trained: Trained, made_as: Format, folder: Path, chain_format: ChainFormat) -> Form:
@@ -158,22 +167,26 @@ def _measure(
     move F1 more than the quantisation does.
     """
     full = reference if trained.full_precision else None
-    engines: tuple[Engine, ...] = ("transformers", "vllm") if form == "w4a16" and has_vllm() else ("transformers",)
+    engines: list[Engine] = ["transformers"]
+    if form == "w4a16" and has_vllm():
+        engines.append("vllm")
+    count = len(trained.validation)
     for engine in engines:
         show(f"load and score in a fresh process: {engine}")
         margins = margins_afresh(folder, trained.texts, engine)
-        found = Measured(reference.fit, margins[len(trained.validation) :], margins[: len(trained.validation)])
+        found = Measured(reference.fit, margins[count:], margins[:count])
         name = f"{form}_vllm" if engine == "vllm" else form
         resampled = (trained.heldout, trained.resamples, trained.seed)
         yield name, form_figures(name, found, reference, full, *resampled)
 
 
 def _described(
-    package: Package, trained: Trained, folder: Path, figures: dict[str, FormFigures], fit: CalibrationFit
+    package: Package, trained: Trained, folder: Path, figures: dict[str, FormFigures], reference: Measured
 ) -> Package:
     """The package with provenance, figures and sizes."""
     size = size_report(folder)
     fractions = {"quantised_fraction": size.quantised_fraction, "folder_fraction": size.folder_fraction}
+    f1 = f1_estimate(reference.predicted, trained.heldout, trained.resamples, trained.seed)
     provenance = {
         "base": trained.source.base,
         "training": "NF4" if trained.source.quantised else "full precision",
@@ -184,8 +197,8 @@ def _described(
         provenance=provenance | trained.provenance,
         figures={
             "forms": {name: asdict(item) for name, item in figures.items()},
-            "f1_full_precision": None,
-            "validation": asdict(fit),
+            "f1_full_precision": f1 and trained.full_precision and asdict(f1),
+            "validation": asdict(reference.fit),
         },
         size=asdict(size) | fractions,
     )

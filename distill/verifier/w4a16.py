@@ -1,6 +1,7 @@
 """W4A16 in the `compressed-tensors` format: 4-bit weights in groups, for the fast kernels of vLLM.
 
-The merged model is quantised by GPTQ on training chains; the library writes what `transformers` and vLLM read.
+The merged model is quantised by GPTQ on training chains; the library writes what `transformers` and
+vLLM read.
 """
 
 from collections.abc import Sequence
