@@ -23,7 +23,9 @@ from distill.verifier.train import TrainResult
 
 LARGEST_F1_LOSS = 0.01
 LEAST_AGREEMENT = 0.95
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors")
+LIBRARIES = (
+    "torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "compressed-tensors",
+)  # fmt: skip
 Report = Callable[[int, int, dict[str, Any]], None]
 
 
@@ -67,7 +69,7 @@ def export(
         VerifierError: no form keeps the first-error F1 of the trained model within a point; the
             message holds the figures.
     """
-    bench = _Bench(ChainFormat.of(settings), validation, heldout, on_progress)
+    bench = Bench(ChainFormat.of(settings), validation, heldout, on_progress)
     work = folder.with_name(folder.name + ".forms")
     forms = _sources(trained, full_precision)
     bench.total = len(forms) + 1 + (full_precision is not None)
@@ -83,8 +85,8 @@ def export(
     best = choose(figures)
     f1_full = f1_estimate(full.predicted, *resampled) if full else None
     described = {"base": trained.base, "libraries": library_versions()} | provenance
-    package = _package(best, figures, measured[best], f1_full, bench.chain_format, work / best, described)
-    _ship(work / best, folder, package)
+    package = packaged(best, figures, measured[best], f1_full, bench.chain_format, work / best, described)
+    put_in_place(work / best, folder, package)
     shutil.rmtree(work)
     return ExportResult(folder, best, figures, measured[best], as_trained, full, f1_full, package)
 
@@ -103,18 +105,24 @@ def choose(figures: dict[Form, FormFigures]) -> Form:
         VerifierError: even that one lost more than one point of F1 (or, without exact truth, agrees
             on less than 95% of the chains).
     """
-    best = min(figures.values(), key=lambda item: item.mean_change)
+    best = min(figures, key=lambda form: figures[form].mean_change)
+    require_kept(figures[best], list(figures.values()))
+    return best
+
+
+def require_kept(best: FormFigures, measured: Sequence[FormFigures]) -> None:
+    """Raises VerifierError, with the figures of all that was measured, where `best` lost more than a point
+    of F1 (or, without exact truth, agrees on less than 95% of the chains)."""
     if best.f1_change is not None:
         kept = best.f1_change.value >= -LARGEST_F1_LOSS
     else:
         kept = best.agreement >= LEAST_AGREEMENT
     if not kept:
-        lines = "; ".join(_line(item) for item in figures.values())
+        lines = "; ".join(_line(item) for item in measured)
         raise VerifierError(
             f"expected a 4-bit form within {100 * LARGEST_F1_LOSS:.0f} point of the first-error F1 of the "
             f"model as trained, found {lines}; train longer, raise verifier.lora.r, or take a larger base"
         )
-    return next(form for form, item in figures.items() if item is best)
 
 
 def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[Form, TrainResult]:
@@ -125,7 +133,7 @@ def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[F
     return forms if full_precision is None else forms | {"full_precision": full_precision}
 
 
-class _Bench:
+class Bench:
     """Measures models one after the other on the same chains; holds the count for progress."""
 
     def __init__(
@@ -161,7 +169,7 @@ class _Bench:
         return Measured(calibrate(first, self.validation), rest, first)
 
 
-def _package(
+def packaged(
     form: Form,
     figures: dict[Form, FormFigures],
     measured: Measured,
@@ -186,7 +194,7 @@ def _package(
     )
 
 
-def _ship(built: Path, folder: Path, package: Package) -> None:
+def put_in_place(built: Path, folder: Path, package: Package) -> None:
     """Complete `built`, then put it in the place of `folder`."""
     write_package(built, package)
     write_card(built, package)
@@ -195,9 +203,12 @@ def _ship(built: Path, folder: Path, package: Package) -> None:
 
 
 def _line(item: FormFigures) -> str:
-    change = f", F1 change {100 * item.f1_change.value:+.2f}" if item.f1_change else ""
+    change = item.f1_change
+    points = [100 * value for value in (change.value, change.low, change.high)] if change else []
+    shown = ", F1 change {:+.2f} [{:.2f}, {:.2f}]".format(*points) if points else ""
     return (
-        f"{item.form}: mean |change of score| {item.mean_change:.4f}, agreement {item.agreement:.3f}{change}"
+        f"{item.form}: mean |change of score| {item.mean_change:.4f}, largest {item.max_change:.4f}, "
+        f"agreement {item.agreement:.3f} on {item.chains} chains{shown}"
     )
 
 

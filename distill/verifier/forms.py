@@ -1,4 +1,4 @@
-"""The three 4-bit forms of a trained verifier, each a folder that plain `transformers` loads.
+"""The three NF4 forms of a trained verifier, each a folder that plain `transformers` loads; and the adapter.
 
 Merging LoRA into 4-bit weights in place rounds most of the fine-tune away (peft#1043, #2321), so no
 form does that: the adapter stays apart, or it is merged in full precision and quantised once.
@@ -27,6 +27,7 @@ from distill.verifier.model import (
     load_tokenizer,
     pick_device,
     quiet_transformers,
+    resolve_base,
 )
 from distill.verifier.package import Form
 from distill.verifier.score import Verifier
@@ -53,7 +54,7 @@ def build_adapter_form(trained: TrainResult, folder: Path) -> None:
     weights = load_file(trained.adapter / ADAPTER_WEIGHTS)
     head = {key.removeprefix(HEAD_PREFIX): weights.pop(key) for key in list(weights) if _is_head(key)}
     getattr(model, HEAD).load_state_dict(head)
-    _save(model, trained.base, folder)
+    save_model(model, trained.base, folder)
     save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     config = json.loads((trained.adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     config |= {"modules_to_save": None, "base_model_name_or_path": None, "inference_mode": True}
@@ -63,14 +64,23 @@ def build_adapter_form(trained: TrainResult, folder: Path) -> None:
 def build_merged_form(trained: TrainResult, folder: Path) -> None:
     """LoRA merged into the base *after* its NF4 round trip (the weights that it was trained on), in
     float32, then quantised once."""
-    model = load_classifier(trained.base, False, torch.device("cpu"))
-    replace_by_dequantised(model, load_classifier(trained.base, True, pick_device()))
-    _merge_and_quantise(model, trained, folder)
+    _merge_and_quantise(trained, folder)
 
 
 def build_full_precision_form(trained: TrainResult, folder: Path) -> None:
     """LoRA that was trained on the unquantised base, merged into it, then quantised once."""
-    _merge_and_quantise(load_classifier(trained.base, False, torch.device("cpu")), trained, folder)
+    _merge_and_quantise(trained, folder)
+
+
+def copy_adapter(trained: TrainResult, folder: Path) -> Path:
+    """The adapter and head as peft saved them, with the tokenizer; its config names the base."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(trained.adapter / ADAPTER_WEIGHTS, folder / ADAPTER_WEIGHTS)
+    config = json.loads((trained.adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": resolve_base(trained.base), "inference_mode": True}
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
+    load_tokenizer(trained.base).save_pretrained(folder)
+    return folder
 
 
 BUILDERS = {
@@ -117,14 +127,23 @@ def replace_by_dequantised(model: nn.Module, quantised: nn.Module) -> None:
         original.copy_(weight)
 
 
-def _merge_and_quantise(model: PreTrainedModel, trained: TrainResult, folder: Path) -> None:
+def merge(trained: TrainResult) -> PreTrainedModel:
+    """The trained model without adapter, in float32 on the CPU: LoRA merged into the weights that it was
+    trained on (of an NF4 base, those that its 4-bit layers stand for)."""
+    model = load_classifier(trained.base, False, torch.device("cpu"))
+    if trained.quantised:
+        replace_by_dequantised(model, load_classifier(trained.base, True, pick_device()))
+    with quiet_transformers():
+        return PeftModel.from_pretrained(model, str(trained.adapter)).merge_and_unload()
+
+
+def _merge_and_quantise(trained: TrainResult, folder: Path) -> None:
     with quiet_transformers(), _scratch_beside(folder) as scratch:
-        merged = PeftModel.from_pretrained(model, str(trained.adapter)).merge_and_unload()
-        merged.save_pretrained(scratch)
-        _save(load_classifier(str(scratch), True, pick_device()), trained.base, folder)
+        merge(trained).save_pretrained(scratch)
+        save_model(load_classifier(str(scratch), True, pick_device()), trained.base, folder)
 
 
-def _save(model: PreTrainedModel, base: str, folder: Path) -> None:
+def save_model(model: PreTrainedModel, base: str, folder: Path) -> None:
     """Weights, config and tokenizer; the config says nothing of where the base lay."""
     with quiet_transformers():
         model.save_pretrained(folder)
