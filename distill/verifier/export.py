@@ -3,14 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
-from distill.verifier.calibrate import calibrate
+from distill.verifier.calibrate import CalibrationFit, calibrate
 from distill.verifier.card import write_card
 from distill.verifier.data import ChainFormat, Example
 from distill.verifier.drift import Estimate, FormFigures, HeldoutChain, Measured, f1_estimate, form_figures
@@ -75,11 +75,11 @@ def export(
     bench.total = len(forms) + 1 + (full_precision is not None)
     as_trained = bench.measure_trained(trained)
     full = bench.measure_trained(full_precision) if full_precision else None
-    measured = {form: bench.measure_form(form, source, work / form) for form, source in forms.items()}
-    origin = {form: full if source is full_precision else as_trained for form, source in forms.items()}
+    origin = {form: (full if source is full_precision else None) or as_trained for form, source in forms.items()}
+    measured = {f: bench.measure_form(f, source, origin[f].fit, work / f) for f, source in forms.items()}
     resampled = (heldout, resamples, seed)
     figures = {
-        form: form_figures(form, found, origin[form] or as_trained, full, *resampled)
+        form: form_figures(form, found, origin[form], full, *resampled)
         for form, found in measured.items()
     }
     best = choose(figures)
@@ -99,13 +99,14 @@ def finish(folder: Path, hybrid: HybridParams | None, figures: dict[str, Any]) -
 
 
 def choose(figures: dict[Form, FormFigures]) -> Form:
-    """The form whose scores moved least (mean |change|) from the model that it came from.
+    """The form whose scores are nearest (mean |difference|) to those of the full-precision training on the same
+    labels, or, without one, to those of the model that it came from.
 
     Raises:
         VerifierError: even that one lost more than one point of F1 (or, without exact truth, agrees
             on less than 95% of the chains).
     """
-    best = min(figures, key=lambda form: figures[form].mean_change)
+    best = min(figures, key=lambda form: figures[form].drift)
     require_kept(figures[best], list(figures.values()))
     return best
 
@@ -153,12 +154,15 @@ class Bench:
         name = "4-bit as trained" if trained.quantised else "full precision as trained"
         return self._measure(name, load_trained(trained, self.chain_format))
 
-    def measure_form(self, form: Form, trained: TrainResult, folder: Path) -> Measured:
-        """A form, built in `folder` and loaded from there as its user will load it."""
+    def measure_form(self, form: Form, trained: TrainResult, fit: CalibrationFit, folder: Path) -> Measured:
+        """A form, built in `folder` and loaded from there as its user will load it, with the temperature and
+        threshold of the model that it is made from."""
         folder.parent.mkdir(parents=True, exist_ok=True)
-        build(form, trained, folder)
+        chains = self.texts[: len(self.validation)]
+        build(form, trained, chains, self.chain_format, folder)
         write_package(folder, Package(form, self.chain_format))
-        return self._measure(form, Verifier.from_pretrained(folder))
+        found = self._measure(form, Verifier.from_pretrained(folder))
+        return replace(found, fit=fit)
 
     def _measure(self, name: str, verifier: Verifier) -> Measured:
         """One pass over validation and held-out chains together; calibrated on the former."""

@@ -1,20 +1,101 @@
 """GPTQ: weights rounded to 4-bit groups one column after the other, the rest of a row making up for it.
 
-Frantar et al., arXiv 2210.17323, algorithm 1, with one block a group. Scales and packing are the library's
-(`compressed_tensors`); it has no calibration of its own, so that is here. Rounding alone moved the scores
-of the quickstart's verifier about twice as far (docs/shipping.md).
+Frantar et al., arXiv 2210.17323, algorithm 1, with one block a group, on the grid of integers or of NF4. Scales and
+packing are the libraries' (`compressed_tensors`, `bitsandbytes`); they have no calibration of their own, so
+that is here. Rounding alone moved the scores of the quickstart's verifier about twice as far (docs/shipping.md).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
+from bitsandbytes.functional import get_4bit_type
 from compressed_tensors.quantization import QuantizationArgs
 from compressed_tensors.quantization.utils import calculate_qparams, calculate_range
 from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from distill.verifier.batching import context_length
+from distill.verifier.data import ChainFormat, encode
+from distill.verifier.model import HEAD
+from distill.verifier.score import ChainText
 
 DAMPING = 0.01
 """Share of the mean diagonal that is added to the diagonal of the Hessian, as in the paper."""
+
+
+class Grid(Protocol):
+    """What weights are rounded to, `size` neighbours of a row with one scale."""
+
+    @property
+    def size(self) -> int:
+        """Inputs in a group."""
+
+    def scales(self, group: torch.Tensor) -> torch.Tensor:
+        """Scale of each row of a group [outputs, size]: [outputs]."""
+
+    def nearest(self, column: torch.Tensor, scales: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """What a column [outputs] is rounded to. `before` is the column as it was when `scales` were taken."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Symmetric integers of `compressed_tensors`; scales are exact in bfloat16, so that an engine that
+    computes in bfloat16 has the same ones."""
+
+    args: QuantizationArgs
+
+    @property
+    def size(self) -> int:
+        """Inputs in a group."""
+        return int(self.args.group_size or 0)
+
+    def scales(self, group: torch.Tensor) -> torch.Tensor:
+        """The library's."""
+        scale, _ = calculate_qparams(group.amin(dim=1), group.amax(dim=1), self.args)
+        return scale.bfloat16().float()
+
+    def nearest(self, column: torch.Tensor, scales: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """The nearest integer times the scale."""
+        lowest, highest = calculate_range(self.args, "cpu")
+        return (column / scales).round().clamp(lowest, highest) * scales
+
+
+@dataclass(frozen=True)
+class NormalFloat:
+    """NF4 of `bitsandbytes`: 16 values between -1 and 1 times the largest weight of 64 (arXiv 2305.14314)."""
+
+    size: int = 64
+
+    def scales(self, group: torch.Tensor) -> torch.Tensor:
+        """The largest weight of each row."""
+        return group.abs().amax(dim=1).clamp_min(1e-12)
+
+    def nearest(self, column: torch.Tensor, scales: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """The nearest of the 16. The weight that gave the scale stays at its end, so that bitsandbytes, which
+        takes the scale anew, finds every weight on its grid."""
+        codes = get_4bit_type("nf4", device="cpu")
+        found = codes[torch.bucketize(column / scales, (codes[1:] + codes[:-1]) / 2)]
+        return torch.where(before.abs() >= scales, before.sign(), found) * scales
+
+
+def body_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Name -> every linear layer but the head."""
+    found = model.named_modules()
+    return {name: layer for name, layer in found if isinstance(layer, nn.Linear) and name != HEAD}
+
+
+def calibration_rows(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    chains: Sequence[ChainText],
+    chain_format: ChainFormat,
+) -> list[tuple[int, ...]]:
+    """Token ids of each chain, as far as the model sees it."""
+    limit = chain_format.limit(context_length(model.config))
+    return [tuple(encode(tokenizer, q, steps, chain_format, limit).ids) for q, steps in chains]
 
 
 @torch.no_grad()
@@ -53,21 +134,19 @@ def _watched(layers: dict[str, nn.Linear], products: dict[str, torch.Tensor]) ->
 
 @torch.no_grad()
 def quantise_weight(
-    weight: torch.Tensor, product: torch.Tensor, args: QuantizationArgs
+    weight: torch.Tensor, product: torch.Tensor, grid: Grid
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A weight [outputs, inputs] rounded to symmetric groups of `args.group_size` inputs.
+    """A weight [outputs, inputs] rounded to groups of `grid.size` inputs, which must divide them.
 
     Returns:
-        the rounded weight in float32 [outputs, inputs], and its scales [outputs, groups], which are exact in
-        bfloat16, so that an engine that computes in bfloat16 has the same ones.
+        the rounded weight in float32 [outputs, inputs], and its scales [outputs, groups].
     """
-    size = int(args.group_size or 0)
     left, upper = weight.float().clone(), _inverse_factor(product)
     rounded, scales = torch.empty_like(left), []
-    for begin in range(0, weight.shape[1], size):
-        end = begin + size
-        scale = _scale(left[:, begin:end], args)
-        block, errors = _round_block(left[:, begin:end], scale, upper[begin:end, begin:end], args)
+    for begin in range(0, weight.shape[1], grid.size):
+        end = begin + grid.size
+        scale = grid.scales(left[:, begin:end])
+        block, errors = _round_block(left[:, begin:end], scale, upper[begin:end, begin:end], grid)
         rounded[:, begin:end] = block
         left[:, end:] -= errors @ upper[begin:end, end:]
         scales.append(scale)
@@ -75,22 +154,15 @@ def quantise_weight(
 
 
 def _round_block(
-    block: torch.Tensor, scale: torch.Tensor, upper: torch.Tensor, args: QuantizationArgs
+    block: torch.Tensor, scale: torch.Tensor, upper: torch.Tensor, grid: Grid
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The columns of one group, rounded in order; and by how much each was off, over its own factor."""
-    lowest, highest = calculate_range(args, "cpu")
     left, rounded, errors = block.clone(), torch.empty_like(block), torch.empty_like(block)
     for i in range(block.shape[1]):
-        rounded[:, i] = (left[:, i] / scale).round().clamp(lowest, highest) * scale
+        rounded[:, i] = grid.nearest(left[:, i], scale, block[:, i])
         errors[:, i] = (left[:, i] - rounded[:, i]) / upper[i, i]
         left[:, i:] -= errors[:, i, None] * upper[i, None, i:]
     return rounded, errors
-
-
-def _scale(group: torch.Tensor, args: QuantizationArgs) -> torch.Tensor:
-    """The library's scale of each row of a group [outputs, size], rounded to bfloat16: [outputs]."""
-    scale, _ = calculate_qparams(group.amin(dim=1), group.amax(dim=1), args)
-    return scale.bfloat16().float()
 
 
 def _inverse_factor(product: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from distill.errors import VerifierError
-from distill.verifier.batching import context_length
-from distill.verifier.data import ChainFormat, encode
+from distill.verifier.data import ChainFormat
 from distill.verifier.forms import merge, save_model
-from distill.verifier.gptq import input_products, quantise_weight
+from distill.verifier.gptq import Integers, body_layers, calibration_rows, input_products, quantise_weight
 from distill.verifier.model import HEAD, load_tokenizer, quiet_transformers
 from distill.verifier.score import ChainText
 from distill.verifier.train import TrainResult
@@ -40,23 +39,16 @@ def build_w4a16(
     Raises:
         VerifierError: no group size divides the layers.
     """
-    model, tokenizer = merge(trained), load_tokenizer(trained.base)
+    model = merge(trained)
     layers = body_layers(model)
     args = weight_args(layers)
-    limit = chain_format.limit(context_length(model.config))
-    rows = [encode(tokenizer, question, steps, chain_format, limit).ids for question, steps in chains]
+    rows = calibration_rows(model, load_tokenizer(trained.base), chains, chain_format)
     products = input_products(model, layers, rows)
     apply_quantization_config(model, _config(args))
     for name, layer in layers.items():
-        _set_weight(layer, *quantise_weight(layer.weight.data, products.pop(name), args))
+        _set_weight(layer, *quantise_weight(layer.weight.data, products.pop(name), Integers(args)))
     _write(model, trained.base, folder)
     return folder
-
-
-def body_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """Name -> every linear layer but the head."""
-    found = model.named_modules()
-    return {name: layer for name, layer in found if isinstance(layer, nn.Linear) and name != HEAD}
 
 
 def weight_args(layers: dict[str, nn.Linear]) -> QuantizationArgs:

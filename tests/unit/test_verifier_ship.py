@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from compressed_tensors.quantization import QuantizationArgs
 from safetensors.torch import load_file
 from test_verifier_models import HELDOUT, TEXTS, TRAIN, VALIDATION, base, trained  # noqa: F401
@@ -16,11 +17,11 @@ from distill.errors import VerifierError
 from distill.verifier import Estimate, Verifier, read_package, size_report
 from distill.verifier import ship as shipping
 from distill.verifier.card import loading_lines
-from distill.verifier.gptq import input_products, quantise_weight
+from distill.verifier.gptq import Integers, NormalFloat, body_layers, input_products, quantise_weight
 from distill.verifier.model import load_classifier
 from distill.verifier.reload import margins_afresh
 from distill.verifier.ship import Trained, require_same, ship
-from distill.verifier.w4a16 import body_layers, weight_args
+from distill.verifier.w4a16 import weight_args
 
 ARGS = QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=32, symmetric=True)
 
@@ -42,8 +43,8 @@ def test_gptq_makes_a_layer_answer_better_than_rounding_does() -> None:
     torch.manual_seed(0)
     inputs = torch.randn(400, 64) @ torch.randn(64, 64)
     weight = torch.randn(48, 64)
-    found, scales = quantise_weight(weight, inputs.T @ inputs, ARGS)
-    plain, _ = quantise_weight(weight, torch.eye(64), ARGS)
+    found, scales = quantise_weight(weight, inputs.T @ inputs, Integers(ARGS))
+    plain, _ = quantise_weight(weight, torch.eye(64), Integers(ARGS))
 
     def error(candidate: torch.Tensor) -> float:
         return float(((candidate - weight) @ inputs.T).norm())
@@ -56,9 +57,27 @@ def test_gptq_makes_a_layer_answer_better_than_rounding_does() -> None:
     assert torch.equal(scales, scales.bfloat16().float())
 
 
+def test_bitsandbytes_finds_every_weight_on_its_grid() -> None:
+    """What GPTQ made of a weight survives the library's own quantisation; the weight itself does not, and
+    its layer answers worse."""
+    torch.manual_seed(0)
+    inputs = torch.randn(400, 128) @ torch.randn(128, 128)
+    weight = torch.randn(48, 128)
+    found, _ = quantise_weight(weight, inputs.T @ inputs, NormalFloat())
+
+    def by_library(given: torch.Tensor) -> torch.Tensor:
+        return dequantize_4bit(*quantize_4bit(given, blocksize=64, quant_type="nf4"))
+
+    def error(candidate: torch.Tensor) -> float:
+        return float(((candidate - weight) @ inputs.T).norm())
+
+    assert torch.allclose(by_library(found), found, atol=1e-6)
+    assert error(found) < 0.8 * error(by_library(weight))
+
+
 def test_inputs_that_were_never_seen_are_rounded_plainly() -> None:
     weight = torch.randn(8, 64)
-    found, _ = quantise_weight(weight, torch.zeros(64, 64), ARGS)
+    found, _ = quantise_weight(weight, torch.zeros(64, 64), Integers(ARGS))
     assert torch.isfinite(found).all()
     assert float((found - weight).abs().max()) < 0.3
 
