@@ -52,7 +52,8 @@ def loading_lines(
 def serving_lines(name: str, chain_format: ChainFormat) -> tuple[str, str]:
     """The command that serves a folder `name` with vLLM, and the request that answers with logits."""
     limit = f" --max-model-len {chain_format.max_length}" if chain_format.max_length else ""
-    command = f"vllm serve {name} --runner pooling --dtype bfloat16{limit} --port {PORT}"
+    cache = f" --kv-cache-memory-bytes {1 << 30}"  # else a CPU build wants nearly all memory to be free
+    command = f"vllm serve {name} --runner pooling --dtype bfloat16{limit}{cache} --port {PORT}"
     told = f'{{"model": "{name}", "task": "token_classify", "use_activation": false, "input": IDS}}'
     header = "-H 'Content-Type: application/json'"
     return command, f"curl -s http://127.0.0.1:{PORT}/pooling {header} -d '{told}'"
@@ -108,8 +109,8 @@ def _scores(temperature: float) -> str:
 
 def write_card(folder: Path, package: Package) -> None:
     """Write `README.md` from a package."""
-    parts = [part(package) for part in (_header, _use, _serve, _forms, _size, _rest)]
-    (folder / "README.md").write_text("\n".join(filter(None, parts)), encoding="utf-8")
+    parts = [part(package) for part in (_header, _use, _forms, _size, _rest)]
+    (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _header(package: Package) -> str:
@@ -142,19 +143,6 @@ def _of_base(base: AdapterBase | None) -> str:
         return ""
     precision = "in NF4, as in training" if base.quantised else "not quantised"
     return f"\nThe base is `{base.model}`, {precision}; `adapter_config.json` says where it lay here.\n"
-
-
-def _serve(package: Package) -> str:
-    """How to serve it, where vLLM was seen to load this very folder."""
-    if "w4a16_vllm" not in package.figures.get("forms", {}):
-        return ""
-    command, request = serving_lines("path/to/this/folder", package.chain_format)
-    lines = client_lines("path/to/this/folder", package.chain_format, package.calibration.temperature)
-    return (
-        f"## Serve\n```sh\n{command}\n{request}\n```\n"
-        "`IDS` is a list of token ids, such as `[5, 17, 3]`; the answer has two logits a token. With ids and "
-        f"scores as above:\n```python\n{lines}\n```\n"
-    )
 
 
 def _forms(package: Package) -> str:

@@ -125,7 +125,7 @@ def test_w4a16_scores_near_the_model_as_trained_and_keeps_its_calibration(w4a16:
     assert Verifier.from_pretrained(w4a16).threshold == figures["threshold"]
     card = (w4a16 / "README.md").read_text()
     assert f"| {figures['mean_change']:.5f} | {figures['max_change']:.4f} |" in card
-    assert ("vllm serve" in card) == ("w4a16_vllm" in package.figures["forms"]), "only where it was seen to"
+    assert "vllm serve" not in card, "only once that very line was seen to answer"
 
 
 @pytest.mark.parametrize("quantised", [False, True], ids=["float32", "nf4"])
