@@ -149,8 +149,8 @@ def _forms(package: Package) -> str:
     forms = package.figures.get("forms", {})
     head = [
         "## What 4-bit costs",
-        "Every form against the model it was exported from, on the same held-out chains; shipped is the one whose "
-        "scores are nearest to full precision where that was trained. First-error F1 in "
+        "Every form against the model it was exported from, on the same held-out chains; shipped is the one "
+        "whose scores are nearest to full precision where that was trained. First-error F1 in "
         f"points, with 95% bootstrap intervals over problems; {_whose_threshold(package)}.\n",
         "| form | mean change of a score | largest | same decision | F1 | change of F1 | to full precision |",
         "|---|---|---|---|---|---|---|",

@@ -75,12 +75,13 @@ def export(
     bench.total = len(forms) + 1 + (full_precision is not None)
     as_trained = bench.measure_trained(trained)
     full = bench.measure_trained(full_precision) if full_precision else None
-    origin = {form: (full if source is full_precision else None) or as_trained for form, source in forms.items()}
+    origin = {
+        form: (full if source is full_precision else None) or as_trained for form, source in forms.items()
+    }
     measured = {f: bench.measure_form(f, source, origin[f].fit, work / f) for f, source in forms.items()}
     resampled = (heldout, resamples, seed)
     figures = {
-        form: form_figures(form, found, origin[form], full, *resampled)
-        for form, found in measured.items()
+        form: form_figures(form, found, origin[form], full, *resampled) for form, found in measured.items()
     }
     best = choose(figures)
     f1_full = f1_estimate(full.predicted, *resampled) if full else None
@@ -99,8 +100,8 @@ def finish(folder: Path, hybrid: HybridParams | None, figures: dict[str, Any]) -
 
 
 def choose(figures: dict[Form, FormFigures]) -> Form:
-    """The form whose scores are nearest (mean |difference|) to those of the full-precision training on the same
-    labels, or, without one, to those of the model that it came from.
+    """The form whose scores are nearest (mean |difference|) to those of the full-precision training on the
+    same labels, or, without one, to those of the model that it came from.
 
     Raises:
         VerifierError: even that one lost more than one point of F1 (or, without exact truth, agrees

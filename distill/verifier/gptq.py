@@ -1,8 +1,9 @@
 """GPTQ: weights rounded to 4-bit groups one column after the other, the rest of a row making up for it.
 
-Frantar et al., arXiv 2210.17323, algorithm 1, with one block a group, on the grid of integers or of NF4. Scales and
-packing are the libraries' (`compressed_tensors`, `bitsandbytes`); they have no calibration of their own, so
-that is here. Rounding alone moved the scores of the quickstart's verifier about twice as far (docs/shipping.md).
+Frantar et al., arXiv 2210.17323, algorithm 1, with one block a group, on the grid of integers or of NF4.
+Scales and packing are the libraries' (`compressed_tensors`, `bitsandbytes`); they have no calibration of
+their own, so that is here. Rounding alone moved the scores of the quickstart's verifier 1.6 times as far
+(docs/shipping.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ class Grid(Protocol):
         """Scale of each row of a group [outputs, size]: [outputs]."""
 
     def nearest(self, column: torch.Tensor, scales: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """What a column [outputs] is rounded to. `before` is the column as it was when `scales` were taken."""
+        """What a column [outputs] is rounded to; `before` is what it was when `scales` were taken."""
 
 
 @dataclass(frozen=True)
