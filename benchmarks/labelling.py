@@ -242,7 +242,7 @@ def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
     from distill.progress import ProgressView
 
     found = {}
-    for name in (*names, "exact truth"):
+    for name in (names[-1], "exact truth", *names[:-1]):  # ours, and the truth of the same chains, first
         given = FAMILIES.get(name, FAMILIES["adaptive"])[DEFAULT.get(name, 1)]
         overrides = ["name=bench-labels", "verifier.compare_full_precision=false"]
         overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
@@ -259,6 +259,7 @@ def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
             "coverage": labels["coverage"],
             "rollout_tokens": summary["labels"]["rollout_tokens"],
         }
+        print(name, _plain_table([found[name]]), sep="\n", flush=True)
     return found
 
 
