@@ -35,6 +35,11 @@ def _with_question(template: str) -> str:
 Template = Annotated[str, AfterValidator(_with_question)]
 
 
+def _is_none(value: object) -> bool:
+    """Keeps a setting that came later out of recipes that do without it, and so out of their fingerprints."""
+    return value is None
+
+
 class ProblemSettings(Settings):
     """Where problems come from: the built-in exact world, a file, or a hub dataset."""
 
@@ -149,12 +154,24 @@ class ChainSettings(Settings):
     """Chains written for each problem that is labelled (of a file, all are taken)."""
     heldout_per_problem: PositiveInt = 8
     """Chains written for each held-out problem (best-of-n goes up to this n)."""
-    segment: Literal["newline", "blank_line"] = "newline"
-    """What separates steps."""
+    segment: Literal["newline", "blank_line", "numbered", "sentences", "code_blocks", "tokens"] = "newline"
+    """What makes a step (docs/segmentation.md). `newline`: a line; `blank_line`: a paragraph; `numbered`: what
+    begins with a number or `Step 1:` at the beginning of a line; `sentences`: a sentence; `code_blocks`: a
+    line, or a whole block between fences; `tokens`: `segment_tokens` tokens."""
+    segment_tokens: Annotated[PositiveInt | None, Field(exclude_if=_is_none)] = None
+    """Tokens in a step, for `segment: tokens` and needed there."""
     path: str | None = None
     """A JSONL file of chains to label in place of the teacher's own, relative to the working directory.
     A row: `question`, `steps` (a list of texts, or one text), and `reference` unless `problems.source`
     holds the question. Held-out problems and their chains stay as they are."""
+
+    @model_validator(mode="after")
+    def _tokens_have_a_number(self) -> "ChainSettings":
+        if self.segment == "tokens" and self.segment_tokens is None:
+            raise ValueError("segment 'tokens' needs `segment_tokens`, the tokens in a step")
+        if self.segment != "tokens" and self.segment_tokens is not None:
+            raise ValueError(f"`segment_tokens` is for segment 'tokens', found segment '{self.segment}'")
+        return self
 
 
 class AdaptiveSettings(Settings):

@@ -33,7 +33,7 @@ class Stage:
 
 
 ROLLOUTS = "labelling -good_at -review -reviews"
-GIVEN = "chains -per_problem -heldout_per_problem -segment"
+GIVEN = "chains -per_problem -heldout_per_problem -segment -segment_tokens"
 
 STAGES = (
     Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout", GIVEN)),
