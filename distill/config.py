@@ -155,9 +155,9 @@ class ChainSettings(Settings):
     heldout_per_problem: PositiveInt = 8
     """Chains written for each held-out problem (best-of-n goes up to this n)."""
     segment: Literal["newline", "blank_line", "numbered", "sentences", "code_blocks", "tokens"] = "newline"
-    """What makes a step (docs/segmentation.md). `newline`: a line; `blank_line`: a paragraph; `numbered`: what
-    begins with a number or `Step 1:` at the beginning of a line; `sentences`: a sentence; `code_blocks`: a
-    line, or a whole block between fences; `tokens`: `segment_tokens` tokens."""
+    """What makes a step (docs/segmentation.md). `newline`: a line; `blank_line`: a paragraph; `numbered`:
+    what begins with a number or `Step 1:` at the beginning of a line; `sentences`: a sentence; `code_blocks`:
+    a line, or a whole block between fences; `tokens`: `segment_tokens` tokens."""
     segment_tokens: Annotated[PositiveInt | None, Field(exclude_if=_is_none)] = None
     """Tokens in a step, for `segment: tokens` and needed there."""
     path: str | None = None

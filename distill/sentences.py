@@ -10,8 +10,9 @@ J. Blige) or of a list's number ("1. Add"); nor a mark before a lower-case word 
 that is a variable ("So x = 2. y is 3"); nor a mark before an operator (5! = 120; 1 + 2 + ... + 9).
 
 What rules cannot tell: "etc." and "p.m." end a sentence before a capital, "U.S." never does; a line that was
-wrapped before "7." hides that end; sentences in brackets are cut like others; a line without a mark
-("3 + 4 = 7", "Answer: 7") belongs to the sentence that follows. Any error moves a boundary, never a character.
+wrapped before "7." hides that end; an initial with no name before it ("by J. Smith") ends one, as does a
+mark within brackets; a line without a mark ("3 + 4 = 7", "Answer: 7") belongs to the sentence that follows. Any
+error moves a boundary, never a character.
 """
 
 import re
