@@ -11,8 +11,8 @@ that is a variable ("So x = 2. y is 3"); nor a mark before an operator (5! = 120
 
 What rules cannot tell: "etc." and "p.m." end a sentence before a capital, "U.S." never does; a line that was
 wrapped before "7." hides that end; an initial with no name before it ("by J. Smith") ends one, as does a
-mark within brackets; a line without a mark ("3 + 4 = 7", "Answer: 7") belongs to the sentence that follows. Any
-error moves a boundary, never a character.
+mark within brackets; a line without a mark ("3 + 4 = 7", "Answer: 7") belongs to the sentence that follows.
+Any error moves a boundary, never a character.
 """
 
 import re
