@@ -1,4 +1,4 @@
-"""Every field of a recipe as Markdown, from the settings' own JSON Schema and docstrings: nothing is copied."""
+"""Every field of a recipe as Markdown, from the JSON Schema and docstrings of the settings themselves."""
 
 import json
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """Whatever a step is: settings, chains of a file, exact checks and exact truth hold for it."""
 
+import asyncio
 import json
 import random
 from dataclasses import replace
@@ -10,14 +11,18 @@ import pytest
 from pydantic import ValidationError
 
 from checkers import Pool, Status
+from distill.artifacts import RunFolder, read_records
 from distill.config import ChainSettings, GeneratorSettings, Recipe
+from distill.labelling.labels import derive_labels
 from distill.loading import dump_recipe
 from distill.pipeline import stage_fingerprints
-from distill.records import Problem, completed_lines
+from distill.records import Chain, Event, EventKind, Outcome, Problem, completed_lines
 from distill.stages.given_chains import given_steps, read_given
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
+from distill.stages.worker import ShardTask, ShardWorker
 from distill.steps import split_steps, split_tokens
 from generators.scripted import ScriptedGenerator
+from generators.sources import load_problems
 from generators.truth import exact_first_error
 from generators.world import judge, sample_problem, solve
 
@@ -158,3 +163,41 @@ def test_the_first_wrong_step_holds_the_first_wrong_line() -> None:
     wrong_line_ends = len("".join(lines[: error + 1]).rstrip())
     assert len(before) < wrong_line_ends + 1 <= len(through) + 1
     assert exact_first_error(replace(problem, domain="math"), cut) is None
+
+
+# ---- chains written and labelled
+
+
+@pytest.mark.parametrize("segment", [*STRATEGIES, "tokens"])
+def test_a_worker_writes_and_labels_chains(segment: str, tmp_path: Path) -> None:
+    asked = Recipe.model_validate(
+        {
+            "name": "x",
+            "teacher": {"backend": "scripted", "model": "scripted:world?slip=0.3", "max_new_tokens": 2000},
+            "chains": {"segment": segment, "segment_tokens": 24 if segment == "tokens" else None},
+            "labelling": {"method": "math_shepherd", "rollouts": 1},
+        }
+    )
+    problems = load_problems(asked.problems, asked.seed, "label")[:2]
+    inputs = tuple(str(tmp_path / stage / "shard-00000.parquet") for stage in ("problems", "chains"))
+    RunFolder.writer(tmp_path).commit_shard("problems", 0, problems, {}, "f")
+    worker = ShardWorker(asked, asked.teacher, str(tmp_path))
+    assert asyncio.run(worker.write_chains(ShardTask("chains", 0, inputs, "f", 2), told))["out"] == 4
+    worker = ShardWorker(asked, asked.teacher, str(tmp_path))
+    assert asyncio.run(worker.gather_evidence(ShardTask("evidence", 0, inputs, "f"), told))["in"] == 4
+    chains = read_records(inputs[1], Chain)
+    for chain in chains:
+        assert bytes(chain.token_ids).decode() == "".join(chain.steps)
+        assert len(chain.step_ends) == len(chain.steps)
+        assert chain.step_ends[-1] == len(chain.token_ids)
+    events = read_records(tmp_path / "evidence" / "shard-00000.parquet", Event)
+    labels = derive_labels(chains, events, asked.labelling)
+    assert [len(of_chain) for of_chain, _ in labels] == [len(chain.steps) for chain in chains]
+    truths = {c.id: exact_first_error(p, c.steps) for c in chains for p in problems if p.id == c.problem_id}
+    for event in events:
+        if event.kind == EventKind.STEP_CHECK and event.outcome == Outcome.INCORRECT:
+            assert event.step >= (truths[event.chain_id] or (0,))[0] >= 0
+
+
+def told(*_: Any) -> None:
+    """Nobody watches."""
