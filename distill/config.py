@@ -52,7 +52,8 @@ class ProblemSettings(Settings):
     columns: dict[Column, str] = COLUMNS
     """Which column of the data holds what; a part left out keeps its default."""
     domain: str = "math"
-    """Domain of problems from a file or hub; chooses the answer checker."""
+    """Domain of problems from a file or hub. A checker of your own, as `module:function` (docs/checkers.md),
+    judges final answers in place of the mathematical one: it is given a chain's text and the reference."""
     count: PositiveInt = 300
     """Problems to label (at most, when chains come from a file)."""
     heldout: Annotated[int, Field(ge=0)] = 250

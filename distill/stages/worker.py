@@ -212,7 +212,8 @@ class ShardWorker:
     async def _judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[checkers.Verdict]:
         """What is to be held of the final answer of each text."""
         items = [(text, problem.reference) for problem, text in zip(problems, texts, strict=True)]
-        verdicts = await self._pool.amap("math", items)
+        domain = self._recipe.problems.domain
+        verdicts = await self._pool.amap(domain if ":" in domain else "math", items)
         return [
             _stated(verdict, states_answer(problem, text))
             for verdict, problem, text in zip(verdicts, problems, texts, strict=True)
