@@ -3,7 +3,7 @@
     python benchmarks/labelling.py                   # recorded bank `figures` and the simulated teacher
     python benchmarks/labelling.py --bank settings   # the set on which settings were fixed
     python benchmarks/labelling.py --quick           # a fifth of the simulated problems
-    python benchmarks/labelling.py --verifier        # instead trains a verifier on each method's labels (long)
+    python benchmarks/labelling.py --verifier        # instead: a verifier on each method's labels (long)
 
 A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
 undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
@@ -242,7 +242,7 @@ def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
     from distill.progress import ProgressView
 
     found = {}
-    for name in (*names, "exact truth"):
+    for name in (names[-1], "exact truth", *names[:-1]):  # ours, and the truth of the same chains, first
         given = FAMILIES.get(name, FAMILIES["adaptive"])[DEFAULT.get(name, 1)]
         overrides = ["name=bench-labels", "verifier.compare_full_precision=false"]
         overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
@@ -259,6 +259,7 @@ def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
             "coverage": labels["coverage"],
             "rollout_tokens": summary["labels"]["rollout_tokens"],
         }
+        print(name, _plain_table([found[name]]), sep="\n", flush=True)
     return found
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +81,14 @@ def _leave(code: int) -> None:
 
 
 SET_ASIDE_EXIT = 3
+
+
+class ExportFormat(StrEnum):
+    """What `distill export` writes."""
+
+    W4A16 = "w4a16"
+    NF4 = "nf4"
+    ADAPTER = "adapter"
 
 
 @app.command(epilog="Example: distill run quickstart seed=1")
@@ -209,6 +218,24 @@ def train(
     given += [f"verifier.base={json.dumps(base)}"] if base else []
     given += [f"out={json.dumps(str(out))}"] if out else []
     typer.echo(train_on(read_settings(config, given), typer.echo))
+
+
+@app.command(epilog="Example: distill export runs/quickstart shipped --format w4a16")
+def export(
+    source: Annotated[str, typer.Argument(help="A run, the folder of a `distill train`, or its verifier.")],
+    folder: Annotated[Path, typer.Argument(help="Where the export goes; must not exist.")],
+    made_as: Annotated[
+        ExportFormat, typer.Option("--format", help="w4a16 for vLLM, nf4 for bitsandbytes, adapter for peft.")
+    ] = ExportFormat.W4A16,
+    check_data: Annotated[
+        str | None, typer.Option(help="Labelled chains to measure on; left out, the run's held-out ones.")
+    ] = None,
+) -> None:
+    """Export a trained verifier; it is loaded and scored afresh, and refused where it lost a point of F1."""
+    from distill.shipping import export_verifier
+
+    export_verifier(source, folder, made_as.value, check_data, typer.echo)
+    typer.echo(folder)
 
 
 @app.command(

@@ -118,7 +118,8 @@ class GeneratorSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights while sampling."""
     quantise: Literal["none", "nf4"] = "none"
-    """`nf4` loads the model in 4-bit with bitsandbytes. (A model that is stored quantised says so itself.)"""
+    """`nf4` loads the model in 4-bit with bitsandbytes (`transformers` only). A model that is stored quantised
+    says so itself."""
     engine_args: dict[str, bool | int | float | str] = {}
     """`vllm` only: any of its engine arguments, such as `max_model_len: 4096`."""
     server: ServerSettings | None = None
@@ -138,6 +139,11 @@ class GeneratorSettings(Settings):
         for name, backend in own.items():
             if getattr(self, name) and self.backend != backend:
                 raise ValueError(f"`{name}` is for backend '{backend}', found backend '{self.backend}'")
+        if self.quantise == "nf4" and self.backend == "vllm":
+            raise ValueError(
+                "vLLM has no bitsandbytes any more (0.32): take a model that is stored quantised (AWQ, GPTQ, "
+                "compressed-tensors), or `engine_args: {quantization: fp8_per_tensor}`"
+            )
         if self.backend == "openai" and self.server is None:
             raise ValueError("backend 'openai' needs `server` with its `url`")
         if self.backend == "openai" and not (self.tokenizer or self.chat):

@@ -41,8 +41,6 @@ def engine_arguments(settings: GeneratorSettings) -> dict[str, Any]:
     }
     if settings.gpus > 1:
         ours["distributed_executor_backend"] = "mp"  # within the actor; not other actors, which Ray would add
-    if settings.quantise == "nf4":
-        ours["quantization"] = "bitsandbytes"
     if settings.lora:
         ours |= {"enable_lora": True, "max_lora_rank": lora_rank(settings.lora)}
     return ours | settings.engine_args

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from distill.artifacts import read_records
+from distill.artifacts import RunFolder, read_records
 from distill.dataset import BuiltDataset, build_dataset, save
 from distill.errors import DataError
 from distill.records import LabelledChain
@@ -29,10 +29,10 @@ def _build(run: Run, labelled: list[LabelledChain]) -> dict[str, Any]:
     return {"in": len(labelled), "out": len(built.train) + len(built.validation), "report": built.report}
 
 
-def read_dataset(run: Run) -> BuiltDataset:
+def read_dataset(folder: RunFolder) -> BuiltDataset:
     """What `build` wrote."""
     train, validation = (
-        read_records(run.folder.shard_path("dataset", index), LabelledChain) for index in range(2)
+        read_records(folder.shard_path("dataset", index), LabelledChain) for index in range(2)
     )
     return BuiltDataset(train, validation, {})
 

@@ -57,7 +57,7 @@ def export_and_score(
         quantised,
         full,
         known,
-        _measured_on(heldout, validation),
+        measured_on(heldout, validation),
         recipe.verifier,
         folder,
         provenance,
@@ -82,7 +82,7 @@ def export_and_score(
     return scorers.attach(heldout), scorers.thresholds, _figures(shipped)
 
 
-def _measured_on(heldout: list[ScoredChain], validation: list[LabelledChain]) -> list[HeldoutChain]:
+def measured_on(heldout: list[ScoredChain], validation: list[LabelledChain]) -> list[HeldoutChain]:
     """Chains to measure the export's drift on: validation chains where no problem is held out."""
     if heldout:
         return [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in heldout]

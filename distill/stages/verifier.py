@@ -5,6 +5,7 @@ Each part is one Ray task: a process of its own that has the machine while it li
 
 from typing import Any
 
+from distill.artifacts import RunFolder
 from distill.cluster import Reporter, Resources
 from distill.config import Recipe
 from distill.dataset import BuiltDataset
@@ -18,7 +19,7 @@ from generators.truth import exact_first_error
 
 def train(run: Run) -> dict[str, Any]:
     """QLoRA training, and the full-precision one on the same labels when the recipe compares."""
-    built = read_dataset(run)
+    built = read_dataset(run.folder)
     _require_both_kinds(built)
     precisions = (("nf4", True), ("full", False))[: 1 + run.recipe.verifier.compare_full_precision]
     with run.folder.stage_folder("verifier", run.fingerprints["verifier"], resume=True) as work:
@@ -66,8 +67,8 @@ def _train_one(run: Run, built: BuiltDataset, quantise: bool, folder: Place) -> 
 
 def export(run: Run) -> dict[str, Any]:
     """The 4-bit folder that drifts least, and the scores of every scorer on the held-out chains."""
-    built = read_dataset(run)
-    heldout = _heldout(run)
+    built = read_dataset(run.folder)
+    heldout = read_heldout(run.folder)
     made = run.folder.stage_folder("export", run.fingerprints["export"])
     with run.view.stage("export and score", 1.0) as shown, made as work:
         scored, thresholds, figures = run.cluster.run_task(
@@ -77,7 +78,7 @@ def export(run: Run) -> dict[str, Any]:
             heldout,
             str(run.folder.stage_path("verifier")),
             str(work / "verifier"),
-            _provenance(run, built.train),
+            provenance(run.recipe, run.fingerprints["verifier"], built.train),
             resources=_resources(run.recipe),
             on_progress=lambda board: _show(shown, board),
         )
@@ -131,10 +132,10 @@ def _export_task(
         return export_and_score(recipe, validation, heldout, source, work, provenance, report)
 
 
-def _heldout(run: Run) -> list[ScoredChain]:
+def read_heldout(folder: RunFolder) -> list[ScoredChain]:
     """Held-out chains with exact truth where there is one, not scored yet."""
-    problems = {problem.id: problem for problem in run.read("heldout_problems", Problem)}
-    chains = [chain for chain in run.read("heldout_chains", Chain) if chain.steps]
+    problems = {problem.id: problem for problem in folder.read("heldout_problems", Problem)}
+    chains = [chain for chain in folder.read("heldout_chains", Chain) if chain.steps]
     return [_unscored(problems[chain.problem_id], chain) for chain in chains]
 
 
@@ -152,12 +153,13 @@ def _unscored(problem: Problem, chain: Chain) -> ScoredChain:
     )
 
 
-def _provenance(run: Run, training: list[LabelledChain]) -> dict[str, Any]:
+def provenance(recipe: Recipe, fingerprint: str, training: list[LabelledChain]) -> dict[str, Any]:
+    """Where a run's verifier comes from, for its card."""
     return {
-        "recipe": run.recipe.name,
-        "fingerprint": run.fingerprints["verifier"],
+        "recipe": recipe.name,
+        "fingerprint": fingerprint,
         "teacher": training[0].chain.generator if training else "",
-        "labelling": run.recipe.labelling.method,
+        "labelling": recipe.labelling.method,
         "training_chains": len(training),
     }
 

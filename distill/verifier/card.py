@@ -5,70 +5,153 @@ from pathlib import Path
 from typing import Any
 
 from distill.verifier.data import ChainFormat
-from distill.verifier.package import Package
+from distill.verifier.package import AdapterBase, Package
 
 FORMS = {
     "adapter": "LoRA beside the 4-bit base it was trained on",
     "merged": "LoRA merged into the dequantised 4-bit base, quantised once",
     "full_precision": "LoRA trained in full precision, merged, quantised once",
+    "w4a16": "W4A16 by GPTQ, in `transformers`",
+    "w4a16_vllm": "W4A16 by GPTQ, in vLLM, bfloat16",
+    "lora": "the adapter on its base",
 }
+NEEDS = {
+    "adapter": "`transformers`, `bitsandbytes` and `accelerate`, and `peft` for the adapter in the folder",
+    "merged": "`transformers`, `bitsandbytes` and `accelerate`",
+    "full_precision": "`transformers`, `bitsandbytes` and `accelerate`",
+    "w4a16": "`transformers`, `accelerate` and `compressed-tensors`",
+    "lora": "`transformers`, `peft` and the base",
+}
+TITLES = {
+    "w4a16": ("transformers", "compressed-tensors, w4a16, vllm", "A 4-bit step verifier"),
+    "lora": ("peft", "lora", "A step verifier's adapter"),
+}
+NF4_TITLE = ("transformers", "bitsandbytes, nf4", "A 4-bit step verifier")
+NF4_BASE = (
+    "hf.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True, "
+    "llm_int8_skip_modules=['score'])"
+)
+PORT = 8000
 
 
-def loading_lines(folder: str, chain_format: ChainFormat, temperature: float) -> str:
-    """Python that scores `steps` (list of str) of `question` (str) with plain `transformers`; leaves
-    P(step correct) of each step in `scores` (float [steps])."""
-    prompt, _, after = chain_format.prompt.partition("{question}")
-    text = " + ".join(filter(None, [prompt and repr(prompt), "question", after and repr(after)]))
-    pieces = f"[{text}, *(s.strip() + {chain_format.separator!r} for s in steps)]"
+def loading_lines(
+    folder: str, chain_format: ChainFormat, temperature: float, base: AdapterBase | None = None
+) -> str:
+    """Python that scores `steps` (list of str) of `question` (str) with plain `transformers`, or with `peft`
+    where the folder is an adapter to `base`; leaves P(step correct) of each step in `scores`: [steps]."""
     return "\n".join(
         [
-            "import torch, transformers as hf",
-            f"tok, model = [a.from_pretrained({folder!r}) for a in "
-            "(hf.AutoTokenizer, hf.AutoModelForTokenClassification)]",
-            f"ids = [tok(t, add_special_tokens=not i).input_ids for i, t in enumerate({pieces})]",
+            *(_load_adapter(folder, base) if base else _load_model(folder)),
+            _ids(chain_format),
             "with torch.no_grad(): logits = model(torch.tensor([sum(ids, [])])).logits[0]",
-            "scores = (logits[torch.tensor([len(x) for x in ids]).cumsum(0)[1:] - 1] "
-            f"/ {temperature:.6g}).softmax(-1)[:, 1]",
+            _scores(temperature),
         ]
     )
 
 
+def serving_lines(name: str, chain_format: ChainFormat) -> tuple[str, str]:
+    """The command that serves a folder `name` with vLLM, and the request that answers with logits."""
+    limit = f" --max-model-len {chain_format.max_length}" if chain_format.max_length else ""
+    cache = f" --kv-cache-memory-bytes {1 << 30}"  # else a CPU build wants nearly all memory to be free
+    command = f"vllm serve {name} --runner pooling --dtype bfloat16{limit}{cache} --port {PORT}"
+    told = f'{{"model": "{name}", "task": "token_classify", "use_activation": false, "input": IDS}}'
+    header = "-H 'Content-Type: application/json'"
+    return command, f"curl -s http://127.0.0.1:{PORT}/pooling {header} -d '{told}'"
+
+
+def client_lines(folder: str, chain_format: ChainFormat, temperature: float, port: int = PORT) -> str:
+    """Python that scores `steps` of `question` by that server; leaves P(step correct) in `scores`."""
+    told = f"'model': {folder!r}, 'task': 'token_classify', 'use_activation': False, 'input': sum(ids, [])"
+    request = f"urllib.request.Request('http://127.0.0.1:{port}/pooling', json.dumps(body).encode()"
+    return "\n".join(
+        [
+            "import json, torch, urllib.request, transformers as hf",
+            f"tok = hf.AutoTokenizer.from_pretrained({folder!r})",
+            _ids(chain_format),
+            f"body = {{{told}}}",
+            f"answer = urllib.request.urlopen({request}, {{'Content-Type': 'application/json'}}))",
+            "logits = torch.tensor(json.load(answer)['data'][0]['data'])",
+            _scores(temperature),
+        ]
+    )
+
+
+def _load_model(folder: str) -> list[str]:
+    classes = "(hf.AutoTokenizer, hf.AutoModelForTokenClassification)"
+    return [
+        "import torch, transformers as hf",
+        f"tok, model = [a.from_pretrained({folder!r}) for a in {classes}]",
+    ]
+
+
+def _load_adapter(folder: str, base: AdapterBase) -> list[str]:
+    told = f", quantization_config={NF4_BASE}" if base.quantised else ""
+    return [
+        "import peft, torch, transformers as hf",
+        f"tok = hf.AutoTokenizer.from_pretrained({folder!r})",
+        f"model = peft.AutoPeftModelForTokenClassification.from_pretrained({folder!r}, num_labels=2{told})",
+    ]
+
+
+def _ids(chain_format: ChainFormat) -> str:
+    """The line that leaves the token ids of the prompt and of each step in `ids`."""
+    prompt, _, after = chain_format.prompt.partition("{question}")
+    text = " + ".join(filter(None, [prompt and repr(prompt), "question", after and repr(after)]))
+    pieces = f"[{text}, *(s.strip() + {chain_format.separator!r} for s in steps)]"
+    return f"ids = [tok(t, add_special_tokens=not i).input_ids for i, t in enumerate({pieces})]"
+
+
+def _scores(temperature: float) -> str:
+    """The line that reads P(step correct) at the last token of each step out of `logits`."""
+    ends = "torch.tensor([len(x) for x in ids]).cumsum(0)[1:] - 1"
+    return f"scores = (logits[{ends}] / {temperature:.6g}).softmax(-1)[:, 1]"
+
+
 def write_card(folder: Path, package: Package) -> None:
     """Write `README.md` from a package."""
-    parts = [_HEADER, _use(folder.name, package), _forms(package), _size(package), _rest(package)]
+    parts = [part(package) for part in (_header, _use, _forms, _size, _rest)]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-_HEADER = """---
-library_name: transformers
+def _header(package: Package) -> str:
+    library, tags, title = TITLES.get(package.form, NF4_TITLE)
+    return f"""---
+library_name: {library}
 pipeline_tag: token-classification
-tags: [process-reward-model, verifier, bitsandbytes, nf4]
+tags: [process-reward-model, verifier, {tags}]
 ---
-# A 4-bit step verifier
+# {title}
 
 Reads a question and a chain of steps, and gives P(step is correct) at the last token of every step
 (label 1 means correct). Made by prm-distill.
 """
 
 
-def _use(name: str, package: Package) -> str:
-    lines = loading_lines("path/to/this/folder", package.chain_format, package.calibration.temperature)
+def _use(package: Package) -> str:
+    how = package.chain_format, package.calibration.temperature, package.base
+    lines = loading_lines("path/to/this/folder", *how)
     return (
         f"## Use\n```python\n{lines}\n```\n"
         f"A step that scores below **{package.calibration.threshold:.4f}** is called wrong; the first one is "
         "the chain's first error. Threshold and temperature were fitted on validation data only. Needs "
-        "`transformers`, `bitsandbytes` and `accelerate`"
-        + (", and `peft` for the adapter that lies in the folder" if package.form == "adapter" else "")
-        + ".\n"
+        f"{NEEDS[package.form]}.\n{_of_base(package.base)}"
     )
+
+
+def _of_base(base: AdapterBase | None) -> str:
+    if base is None:
+        return ""
+    precision = "in NF4, as in training" if base.quantised else "not quantised"
+    return f"\nThe base is `{base.model}`, {precision}; `adapter_config.json` says where it lay here.\n"
 
 
 def _forms(package: Package) -> str:
     forms = package.figures.get("forms", {})
     head = [
         "## What 4-bit costs",
-        "Every form against the model it was exported from, on the same held-out chains. First-error F1 in "
-        "points, with 95% bootstrap intervals over problems; each model at its own validation threshold.\n",
+        "Every form against the model it was exported from, on the same held-out chains; shipped is the one "
+        "whose scores are nearest to full precision where that was trained. First-error F1 in "
+        f"points, with 95% bootstrap intervals over problems; {_whose_threshold(package)}.\n",
         "| form | mean change of a score | largest | same decision | F1 | change of F1 | to full precision |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -77,6 +160,12 @@ def _forms(package: Package) -> str:
     chains = max((item["chains"] for item in forms.values()), default=0)
     tail = f"\nHeld-out chains: {chains}. Full precision as trained: {_points(full)}. In bold: shipped.\n"
     return "\n".join([*head, *rows, tail])
+
+
+def _whose_threshold(package: Package) -> str:
+    if package.form in ("w4a16", "lora"):
+        return "at the temperature and threshold of the model as trained"
+    return "each model at its own validation threshold"
 
 
 def _form_row(figures: dict[str, Any], shipped: bool) -> str:
@@ -102,6 +191,8 @@ def _points(estimate: dict[str, float] | None, signed: bool = False) -> str:
 
 def _size(package: Package) -> str:
     size = package.size
+    if package.base:
+        return f"## Size\nThe adapter: {size['adapter_bytes']:,} bytes.\n"
     layers, folder = (f"{100 * size[key]:.1f}% of bf16" for key in ("quantised_fraction", "folder_fraction"))
     return (
         f"## Size\nQuantised layers: {size['quantised_bytes']:,} bytes, {layers}. "

@@ -62,7 +62,7 @@ class FormFigures:
 
     `mean_change`, `max_change`: |difference| of uncalibrated P(correct) over all steps; `agreement`:
     share of chains with the same predicted first error; `f1` and its paired differences need exact
-    truth and are None without. Every model uses the threshold fitted on validation with itself.
+    truth and are None without. A form uses the temperature and threshold of the model that it was made from.
     """
 
     form: str
@@ -77,6 +77,13 @@ class FormFigures:
     f1_change: Estimate | None
     f1_change_to_full_precision: Estimate | None
     chains: int
+    mean_change_to_full_precision: float | None = None
+
+    @property
+    def drift(self) -> float:
+        """Mean change of a score, to full precision where that is known."""
+        known = self.mean_change_to_full_precision
+        return self.mean_change if known is None else known
 
 
 def form_figures(
@@ -110,6 +117,9 @@ def form_figures(
         if full_precision
         else None,
         chains=len(heldout),
+        mean_change_to_full_precision=float(score_changes(candidate.margins, full_precision.margins).mean())
+        if full_precision
+        else None,
     )
 
 

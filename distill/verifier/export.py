@@ -3,14 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
-from distill.verifier.calibrate import calibrate
+from distill.verifier.calibrate import CalibrationFit, calibrate
 from distill.verifier.card import write_card
 from distill.verifier.data import ChainFormat, Example
 from distill.verifier.drift import Estimate, FormFigures, HeldoutChain, Measured, f1_estimate, form_figures
@@ -23,7 +23,9 @@ from distill.verifier.train import TrainResult
 
 LARGEST_F1_LOSS = 0.01
 LEAST_AGREEMENT = 0.95
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors")
+LIBRARIES = (
+    "torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "compressed-tensors",
+)  # fmt: skip
 Report = Callable[[int, int, dict[str, Any]], None]
 
 
@@ -67,24 +69,25 @@ def export(
         VerifierError: no form keeps the first-error F1 of the trained model within a point; the
             message holds the figures.
     """
-    bench = _Bench(ChainFormat.of(settings), validation, heldout, on_progress)
+    bench = Bench(ChainFormat.of(settings), validation, heldout, on_progress)
     work = folder.with_name(folder.name + ".forms")
     forms = _sources(trained, full_precision)
     bench.total = len(forms) + 1 + (full_precision is not None)
     as_trained = bench.measure_trained(trained)
     full = bench.measure_trained(full_precision) if full_precision else None
-    measured = {form: bench.measure_form(form, source, work / form) for form, source in forms.items()}
-    origin = {form: full if source is full_precision else as_trained for form, source in forms.items()}
+    origin = {
+        form: (full if source is full_precision else None) or as_trained for form, source in forms.items()
+    }
+    measured = {f: bench.measure_form(f, source, origin[f].fit, work / f) for f, source in forms.items()}
     resampled = (heldout, resamples, seed)
     figures = {
-        form: form_figures(form, found, origin[form] or as_trained, full, *resampled)
-        for form, found in measured.items()
+        form: form_figures(form, found, origin[form], full, *resampled) for form, found in measured.items()
     }
     best = choose(figures)
     f1_full = f1_estimate(full.predicted, *resampled) if full else None
     described = {"base": trained.base, "libraries": library_versions()} | provenance
-    package = _package(best, figures, measured[best], f1_full, bench.chain_format, work / best, described)
-    _ship(work / best, folder, package)
+    package = packaged(best, figures, measured[best], f1_full, bench.chain_format, work / best, described)
+    put_in_place(work / best, folder, package)
     shutil.rmtree(work)
     return ExportResult(folder, best, figures, measured[best], as_trained, full, f1_full, package)
 
@@ -97,24 +100,31 @@ def finish(folder: Path, hybrid: HybridParams | None, figures: dict[str, Any]) -
 
 
 def choose(figures: dict[Form, FormFigures]) -> Form:
-    """The form whose scores moved least (mean |change|) from the model that it came from.
+    """The form whose scores are nearest (mean |difference|) to those of the full-precision training on the
+    same labels, or, without one, to those of the model that it came from.
 
     Raises:
         VerifierError: even that one lost more than one point of F1 (or, without exact truth, agrees
             on less than 95% of the chains).
     """
-    best = min(figures.values(), key=lambda item: item.mean_change)
+    best = min(figures, key=lambda form: figures[form].drift)
+    require_kept(figures[best], list(figures.values()))
+    return best
+
+
+def require_kept(best: FormFigures, measured: Sequence[FormFigures]) -> None:
+    """Raises VerifierError, with the figures of all that was measured, where `best` lost more than a point
+    of F1 (or, without exact truth, agrees on less than 95% of the chains)."""
     if best.f1_change is not None:
         kept = best.f1_change.value >= -LARGEST_F1_LOSS
     else:
         kept = best.agreement >= LEAST_AGREEMENT
     if not kept:
-        lines = "; ".join(_line(item) for item in figures.values())
+        lines = "; ".join(_line(item) for item in measured)
         raise VerifierError(
             f"expected a 4-bit form within {100 * LARGEST_F1_LOSS:.0f} point of the first-error F1 of the "
             f"model as trained, found {lines}; train longer, raise verifier.lora.r, or take a larger base"
         )
-    return next(form for form, item in figures.items() if item is best)
 
 
 def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[Form, TrainResult]:
@@ -125,7 +135,7 @@ def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[F
     return forms if full_precision is None else forms | {"full_precision": full_precision}
 
 
-class _Bench:
+class Bench:
     """Measures models one after the other on the same chains; holds the count for progress."""
 
     def __init__(
@@ -145,12 +155,15 @@ class _Bench:
         name = "4-bit as trained" if trained.quantised else "full precision as trained"
         return self._measure(name, load_trained(trained, self.chain_format))
 
-    def measure_form(self, form: Form, trained: TrainResult, folder: Path) -> Measured:
-        """A form, built in `folder` and loaded from there as its user will load it."""
+    def measure_form(self, form: Form, trained: TrainResult, fit: CalibrationFit, folder: Path) -> Measured:
+        """A form, built in `folder` and loaded from there as its user will load it, with the temperature and
+        threshold of the model that it is made from."""
         folder.parent.mkdir(parents=True, exist_ok=True)
-        build(form, trained, folder)
+        chains = self.texts[: len(self.validation)]
+        build(form, trained, chains, self.chain_format, folder)
         write_package(folder, Package(form, self.chain_format))
-        return self._measure(form, Verifier.from_pretrained(folder))
+        found = self._measure(form, Verifier.from_pretrained(folder))
+        return replace(found, fit=fit)
 
     def _measure(self, name: str, verifier: Verifier) -> Measured:
         """One pass over validation and held-out chains together; calibrated on the former."""
@@ -161,7 +174,7 @@ class _Bench:
         return Measured(calibrate(first, self.validation), rest, first)
 
 
-def _package(
+def packaged(
     form: Form,
     figures: dict[Form, FormFigures],
     measured: Measured,
@@ -186,7 +199,7 @@ def _package(
     )
 
 
-def _ship(built: Path, folder: Path, package: Package) -> None:
+def put_in_place(built: Path, folder: Path, package: Package) -> None:
     """Complete `built`, then put it in the place of `folder`."""
     write_package(built, package)
     write_card(built, package)
@@ -195,9 +208,12 @@ def _ship(built: Path, folder: Path, package: Package) -> None:
 
 
 def _line(item: FormFigures) -> str:
-    change = f", F1 change {100 * item.f1_change.value:+.2f}" if item.f1_change else ""
+    change = item.f1_change
+    points = [100 * value for value in (change.value, change.low, change.high)] if change else []
+    shown = ", F1 change {:+.2f} [{:.2f}, {:.2f}]".format(*points) if points else ""
     return (
-        f"{item.form}: mean |change of score| {item.mean_change:.4f}, agreement {item.agreement:.3f}{change}"
+        f"{item.form}: mean |change of score| {item.mean_change:.4f}, largest {item.max_change:.4f}, "
+        f"agreement {item.agreement:.3f} on {item.chains} chains{shown}"
     )
 
 

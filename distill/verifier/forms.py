@@ -1,4 +1,4 @@
-"""The three 4-bit forms of a trained verifier, each a folder that plain `transformers` loads.
+"""The three NF4 forms of a trained verifier, each a folder that plain `transformers` loads; and the adapter.
 
 Merging LoRA into 4-bit weights in place rounds most of the fine-tune away (peft#1043, #2321), so no
 form does that: the adapter stays apart, or it is merged in full precision and quantised once.
@@ -7,7 +7,7 @@ form does that: the adapter stays apart, or it is merged in full precision and q
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,13 @@ from transformers import PreTrainedModel
 
 from distill.errors import VerifierError
 from distill.verifier.data import ChainFormat
+from distill.verifier.gptq import (
+    NormalFloat,
+    body_layers,
+    calibration_rows,
+    input_products,
+    quantise_weight,
+)
 from distill.verifier.model import (
     HEAD,
     four_bit_layers,
@@ -27,9 +34,10 @@ from distill.verifier.model import (
     load_tokenizer,
     pick_device,
     quiet_transformers,
+    resolve_base,
 )
 from distill.verifier.package import Form
-from distill.verifier.score import Verifier
+from distill.verifier.score import ChainText, Verifier
 from distill.verifier.train import TrainResult
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -53,35 +61,31 @@ def build_adapter_form(trained: TrainResult, folder: Path) -> None:
     weights = load_file(trained.adapter / ADAPTER_WEIGHTS)
     head = {key.removeprefix(HEAD_PREFIX): weights.pop(key) for key in list(weights) if _is_head(key)}
     getattr(model, HEAD).load_state_dict(head)
-    _save(model, trained.base, folder)
+    save_model(model, trained.base, folder)
     save_file(weights, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     config = json.loads((trained.adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     config |= {"modules_to_save": None, "base_model_name_or_path": None, "inference_mode": True}
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def build_merged_form(trained: TrainResult, folder: Path) -> None:
-    """LoRA merged into the base *after* its NF4 round trip (the weights that it was trained on), in
-    float32, then quantised once."""
-    model = load_classifier(trained.base, False, torch.device("cpu"))
-    replace_by_dequantised(model, load_classifier(trained.base, True, pick_device()))
-    _merge_and_quantise(model, trained, folder)
+def copy_adapter(trained: TrainResult, folder: Path) -> Path:
+    """The adapter and head as peft saved them, with the tokenizer; its config names the base."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(trained.adapter / ADAPTER_WEIGHTS, folder / ADAPTER_WEIGHTS)
+    config = json.loads((trained.adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": resolve_base(trained.base), "inference_mode": True}
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
+    load_tokenizer(trained.base).save_pretrained(folder)
+    return folder
 
 
-def build_full_precision_form(trained: TrainResult, folder: Path) -> None:
-    """LoRA that was trained on the unquantised base, merged into it, then quantised once."""
-    _merge_and_quantise(load_classifier(trained.base, False, torch.device("cpu")), trained, folder)
-
-
-BUILDERS = {
-    "adapter": build_adapter_form,
-    "merged": build_merged_form,
-    "full_precision": build_full_precision_form,
-}
-
-
-def build(form: Form, trained: TrainResult, folder: Path) -> Path:
-    """Build one form in `folder` (emptied first) and return it.
+def build(
+    form: Form, trained: TrainResult, chains: Sequence[ChainText], chain_format: ChainFormat, folder: Path
+) -> Path:
+    """Build one form in `folder` (emptied first) and return it. `adapter` keeps the LoRA apart; `merged` has
+    it merged into the base *after* its NF4 round trip (the weights that it was trained on); `full_precision`
+    is a LoRA that was trained on the unquantised base, merged into that. What is merged, is in float32,
+    and quantised once, on `chains`.
 
     Raises:
         VerifierError: `trained` is of the wrong precision for this form.
@@ -91,7 +95,10 @@ def build(form: Form, trained: TrainResult, folder: Path) -> Path:
         raise VerifierError(f"form '{form}' needs {wanted} training, found quantised={trained.quantised}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    BUILDERS[form](trained, folder)
+    if form == "adapter":
+        build_adapter_form(trained, folder)
+    else:
+        _merge_and_quantise(trained, chains, chain_format, folder)
     return folder
 
 
@@ -117,14 +124,37 @@ def replace_by_dequantised(model: nn.Module, quantised: nn.Module) -> None:
         original.copy_(weight)
 
 
-def _merge_and_quantise(model: PreTrainedModel, trained: TrainResult, folder: Path) -> None:
+def merge(trained: TrainResult) -> PreTrainedModel:
+    """The trained model without adapter, in float32 on the CPU: LoRA merged into the weights that it was
+    trained on (of an NF4 base, those that its 4-bit layers stand for)."""
+    model = load_classifier(trained.base, False, torch.device("cpu"))
+    if trained.quantised:
+        replace_by_dequantised(model, load_classifier(trained.base, True, pick_device()))
+    with quiet_transformers():
+        return PeftModel.from_pretrained(model, str(trained.adapter)).merge_and_unload()
+
+
+def _merge_and_quantise(
+    trained: TrainResult, chains: Sequence[ChainText], chain_format: ChainFormat, folder: Path
+) -> None:
     with quiet_transformers(), _scratch_beside(folder) as scratch:
-        merged = PeftModel.from_pretrained(model, str(trained.adapter)).merge_and_unload()
-        merged.save_pretrained(scratch)
-        _save(load_classifier(str(scratch), True, pick_device()), trained.base, folder)
+        model = merge(trained)
+        _round_to_nf4(model, calibration_rows(model, load_tokenizer(trained.base), chains, chain_format))
+        model.save_pretrained(scratch)
+        save_model(load_classifier(str(scratch), True, pick_device()), trained.base, folder)
 
 
-def _save(model: PreTrainedModel, base: str, folder: Path) -> None:
+def _round_to_nf4(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> None:
+    """Put every weight on the grid of NF4 by GPTQ, so that quantising moves it no more. A layer whose rows
+    are no whole groups is left to plain rounding: its groups lie across rows."""
+    grid = NormalFloat()
+    layers = {n: layer for n, layer in body_layers(model).items() if layer.in_features % grid.size == 0}
+    products = input_products(model, layers, rows)
+    for name, layer in layers.items():
+        layer.weight.data.copy_(quantise_weight(layer.weight.data, products.pop(name), grid)[0])
+
+
+def save_model(model: PreTrainedModel, base: str, folder: Path) -> None:
     """Weights, config and tokenizer; the config says nothing of where the base lay."""
     with quiet_transformers():
         model.save_pretrained(folder)

@@ -13,21 +13,32 @@ from distill.verifier.hybrid import HybridParams
 
 PACKAGE_FILE = "verifier.json"
 SCHEMA = 1
-Form = Literal["adapter", "merged", "full_precision"]
-"""`adapter`: LoRA kept beside the 4-bit base it was trained on; `merged`: LoRA merged into that base
-dequantised, then quantised once; `full_precision`: LoRA trained on the unquantised base, merged into
-it, then quantised once."""
+Form = Literal["adapter", "merged", "full_precision", "w4a16", "lora"]
+"""Three in NF4. `adapter`: LoRA kept beside the 4-bit base it was trained on; `merged`: LoRA merged into
+that base dequantised, then quantised once; `full_precision`: LoRA trained on the unquantised base, merged
+into it, then quantised once. Two more: `w4a16`: merged, then quantised by GPTQ in the `compressed-tensors`
+format; `lora`: the plain adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterBase:
+    """The model that a plain adapter was trained on; `quantised`: in NF4."""
+
+    model: str
+    quantised: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
     """What `verifier.json` holds. `provenance` (recipe fingerprint, dataset counts, library versions)
-    and `figures` are JSON values for people; the rest is read back by `Verifier.from_pretrained`."""
+    and `figures` are JSON values for people; the rest is read back by `Verifier.from_pretrained`. `base`
+    is there for a plain adapter only."""
 
     form: Form
     chain_format: ChainFormat
     calibration: Calibration = UNCALIBRATED
     hybrid: HybridParams | None = None
+    base: AdapterBase | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     size: dict[str, Any] = field(default_factory=dict)
@@ -59,11 +70,13 @@ def read_package(folder: Path) -> Package:
             "export again with this version"
         )
     hybrid = record["hybrid"] and HybridParams(**record["hybrid"])
+    base = record.get("base") and AdapterBase(**record["base"])
     return Package(
         form=record["form"],
         chain_format=ChainFormat(**record["chain_format"]),
         calibration=Calibration(**record["calibration"]),
         hybrid=hybrid,
+        base=base,
         **{key: record[key] for key in ("provenance", "figures", "size")},
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
     DynamicCache,
@@ -19,9 +20,9 @@ from transformers import (
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length, run_batched
 from distill.verifier.calibrate import UNCALIBRATED, Calibration
-from distill.verifier.data import ChainFormat, Encoded, encode, encode_windows, pad_id
+from distill.verifier.data import ChainFormat, Encoded, Window, encode, encode_windows, pad_id
 from distill.verifier.extend import Prefix, margin_of_next
-from distill.verifier.model import pick_device, quiet_transformers
+from distill.verifier.model import load_classifier, pick_device, quiet_transformers
 from distill.verifier.package import Package, read_package
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ class Verifier:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> "Verifier":
-        """An exported folder, loaded the way that plain `transformers` loads it.
+        """An exported folder, loaded the way that plain `transformers` (with `peft` for a plain adapter)
+        loads it.
 
         Raises:
             VerifierError: `folder` holds no `verifier.json`, or one of a newer schema.
@@ -64,13 +66,20 @@ class Verifier:
         package = read_package(Path(folder))
         place = device or pick_device()
         with quiet_transformers():
-            model = AutoModelForTokenClassification.from_pretrained(folder, device_map={"": place})
+            model = _load(Path(folder), package, place)
         if model.config.num_labels != 2:
             raise VerifierError(
                 f"expected 2 labels, found {model.config.num_labels} in {folder}; export again"
             )
         tokenizer = AutoTokenizer.from_pretrained(folder)
         return cls(model, tokenizer, package.chain_format, package.calibration, package)
+
+    @staticmethod
+    def tokenizer_of(folder: Path) -> tuple[PreTrainedTokenizerBase, ChainFormat, int]:
+        """Tokenizer, format and limit of an exported folder, for an engine that is not ours."""
+        chain_format = read_package(folder).chain_format
+        context = context_length(AutoConfig.from_pretrained(folder))
+        return AutoTokenizer.from_pretrained(folder), chain_format, chain_format.limit(context)
 
     @property
     def threshold(self) -> float:
@@ -94,17 +103,11 @@ class Verifier:
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
         """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
-        how = self.chain_format, self.limit
-        parts = [encode_windows(self.tokenizer, q, s, *how) for q, s in questions_and_steps]
+        parts = encode_chains(questions_and_steps, self.tokenizer, self.chain_format, self.limit)
         encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
-        rows = iter(run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device))
-        margins = [[-np.inf] * len(steps) for _, steps in questions_and_steps]
-        for chain, found in zip(parts, margins):
-            for window in chain:
-                row = next(rows)
-                for step, _ in window.positions:
-                    found[step] = row[step - window.begin]
+        rows = run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device)
+        margins = margins_by_step(parts, rows, [len(steps) for _, steps in questions_and_steps])
         self._count_truncated(margins)
         self.scored_chains += len(margins)
         return margins
@@ -144,6 +147,39 @@ class Verifier:
         if cut:
             self.truncated_steps += cut
             log.warning("%d steps lie past the verifier's context and score 0", cut)
+
+
+def _load(folder: Path, package: Package, device: torch.device) -> PreTrainedModel | PeftModel:
+    if package.base:
+        base = load_classifier(package.base.model, package.base.quantised, device)
+        return PeftModel.from_pretrained(base, str(folder))
+    return AutoModelForTokenClassification.from_pretrained(folder, device_map={"": device})
+
+
+def encode_chains(
+    questions_and_steps: Sequence[ChainText],
+    tokenizer: PreTrainedTokenizerBase,
+    chain_format: ChainFormat,
+    limit: int,
+) -> list[list[Window]]:
+    """What a model is shown of every chain."""
+    return [encode_windows(tokenizer, q, s, chain_format, limit) for q, s in questions_and_steps]
+
+
+def margins_by_step(
+    parts: Sequence[Sequence[Window]], rows: Sequence[Sequence[float]], steps: Sequence[int]
+) -> list[list[float]]:
+    """Margins [chain][step] from `rows`, one a window with one number a step shown; -inf where none is.
+
+    `steps` is how many each chain has."""
+    left = iter(rows)
+    margins = [[-np.inf] * count for count in steps]
+    for chain, found in zip(parts, margins):
+        for window in chain:
+            row = next(left)
+            for step, _ in window.positions:
+                found[step] = row[step - window.begin]
+    return margins
 
 
 def _read(row: torch.Tensor, chain: Encoded) -> list[float]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from safetensors import safe_open
 
 STATE_MARK = ".quant_state.bitsandbytes__"
+PACKED, BESIDE = ".weight_packed", (".weight_scale", ".weight_shape")
+"""How `compressed-tensors` names a packed layer, and what belongs to it."""
 BF16_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class SizeReport:
-    """Bytes on disk. `quantised_*`: NF4 layers with all their statistics, and the same layers in bf16;
+    """Bytes on disk. `quantised_*`: 4-bit layers with all their statistics, and the same layers in bf16;
     `folder_*`: every file, and the same folder with the merged model's weights in bf16."""
 
     quantised_bytes: int
@@ -39,6 +41,7 @@ def size_report(folder: Path) -> SizeReport:
     adapters = [path for path in files if path.suffix == ".safetensors" and "adapter" in path.name]
     sizes = dict(item for path in weights for item in _tensor_sizes(path))
     layers = {name.split(STATE_MARK)[0] for name in sizes if STATE_MARK in name}
+    layers |= {name for name in sizes if name.endswith(PACKED)}
     of_layer = [(name, size) for name, size in sizes.items() if name in layers or _owner(name) in layers]
     packed = sum(sizes[name][0] for name in layers)
     plain = sum(
@@ -55,7 +58,11 @@ def size_report(folder: Path) -> SizeReport:
 
 
 def _owner(name: str) -> str:
-    """`x.weight.absmax` -> `x.weight`: the layer that a quantisation statistic belongs to."""
+    """`x.weight.absmax` -> `x.weight`, `x.weight_scale` -> `x.weight_packed`: the layer that a quantisation
+    statistic belongs to."""
+    for ending in BESIDE:
+        if name.endswith(ending):
+            return name.removesuffix(ending) + PACKED
     return name[: name.rfind(".weight.") + len(".weight")] if ".weight." in name else ""
 
 

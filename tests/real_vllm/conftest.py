@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
+sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("conformance", "unit")]
 collect_ignore_glob = [] if importlib.util.find_spec("vllm") else ["test_*.py"]
 
 

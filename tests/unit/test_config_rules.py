@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from distill.config import ProblemSettings, Recipe
+from distill.config import GeneratorSettings, ProblemSettings, Recipe
 from distill.errors import RecipeError
 from distill.loading import load_recipe
 
@@ -53,3 +53,8 @@ def test_columns_given_in_part_keep_the_defaults_of_the_others() -> None:
     whole = {"question": "q", "reference": "r", "id": "i"}
     assert ProblemSettings.model_validate({"columns": whole}).columns == whole
     assert ProblemSettings().columns == {"question": "question", "reference": "answer"}
+
+
+def test_vllm_is_not_asked_for_bitsandbytes() -> None:
+    with pytest.raises(ValidationError, match="stored quantised"):
+        GeneratorSettings(backend="vllm", quantise="nf4")

@@ -163,7 +163,8 @@ def test_repacked_weights_are_noticed_before_a_merge(base):
 
 def test_every_form_is_measured_and_the_least_drifting_one_is_shipped(shipped):
     assert set(shipped.figures) == {"adapter", "merged", "full_precision"}
-    assert shipped.form == min(shipped.figures.values(), key=lambda item: item.mean_change).form
+    nearest = min(shipped.figures.values(), key=lambda item: item.mean_change_to_full_precision)
+    assert shipped.form == nearest.form
     ours = shipped.figures[shipped.form]
     assert ours.mean_change < 0.02
     assert ours.f1.value > 0.9

@@ -1,0 +1,162 @@
+"""`distill export`: what a run or `distill train` trained, as a folder in the format that you serve.
+
+trainings, validation chains, chains to measure on -> `ship` -> FOLDER
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import checkers
+from distill.artifacts import RunFolder
+from distill.dataset.imports import SourceSettings, load_source
+from distill.dataset.text import normalise
+from distill.errors import DataError, VerifierError
+from distill.loading import load_recipe
+from distill.stages.dataset import read_dataset
+from distill.stages.scorers import measured_on
+from distill.stages.verifier import provenance, read_heldout
+from distill.storage import local_copy, locate
+from distill.training import TrainSettings, prepare
+from distill.verifier import (
+    Example,
+    HeldoutChain,
+    Package,
+    Verifier,
+    examples,
+    finish,
+    fit_hybrid,
+    read_result,
+)
+from distill.verifier.ship import Format, Trained, ship
+
+Show = Callable[[str], None]
+RECIPE, TRAINING = "recipe.yaml", "train.json"
+ENOUGH = 2000
+"""Chains below which an interval is too wide to tell a drift of a point."""
+
+
+def export_verifier(
+    source: str, folder: Path, made_as: Format, check_data: str | None = None, show: Show = print
+) -> Package:
+    """Export what `source` trained to `folder`, measured on `check_data` or on the run's held-out chains.
+
+    `source` is a run, the folder of a `distill train`, or the verifier folder in either.
+
+    Raises:
+        VerifierError: nothing is trained there; `folder` is taken; or the export fails its own check, and
+            then nothing is left of it.
+        DataError: there is nothing to measure on.
+    """
+    with _trained(source, check_data, show) as trained:
+        if not trained.heldout:
+            raise DataError(
+                f"expected chains that {source} was not trained on, found none; give --check-data FILE"
+            )
+        if len(trained.heldout) < ENOUGH:
+            show(f"only {len(trained.heldout):,} chains to measure on: the intervals will be wide")
+        ship(trained, made_as, folder, show)
+        package = _with_checks(folder, trained.validation)
+    for line in _figure_lines(package):
+        show(line)
+    return package
+
+
+@contextmanager
+def _trained(source: str, check_data: str | None, show: Show) -> Iterator[Trained]:
+    """What there is to export, its files at hand while the context lasts."""
+    with local_copy(locate(source)) as place:
+        root = next((at for at in (place, place.parent, place.parent.parent) if _is_root(at)), None)
+        if root is None:
+            raise VerifierError(
+                f"expected a run or the folder of a `distill train` at {source}, found neither {RECIPE} nor "
+                f"{TRAINING} there; an exported folder alone cannot be exported anew"
+            )
+        found = _of_run(root) if (root / RECIPE).exists() else _of_training(root)
+        yield replace(found, heldout=_check_chains(check_data, found, show)) if check_data else found
+
+
+def _is_root(place: Path) -> bool:
+    return (place / RECIPE).exists() or (place / TRAINING).exists()
+
+
+def _of_run(root: Path) -> Trained:
+    """A run with a finished verifier stage, measured on its held-out chains."""
+    folder, recipe = RunFolder.reader(root), load_recipe(root / RECIPE)
+    manifest = folder.manifest("verifier")
+    if manifest is None:
+        raise VerifierError(f"expected a finished verifier in {root}, found none; give `distill run` first")
+    built, heldout = read_dataset(folder), read_heldout(folder)
+    mask = recipe.verifier.mask_after_first_error
+    return Trained(
+        read_result(root / "verifier" / "nf4"),
+        read_result(root / "verifier" / "full"),
+        examples(built.train, mask),
+        examples(built.validation, mask),
+        measured_on(heldout, []),
+        recipe.verifier,
+        provenance(recipe, manifest.fingerprint, built.train),
+        recipe.evaluation.bootstrap,
+        recipe.seed,
+    )
+
+
+def _of_training(root: Path) -> Trained:
+    """What `distill train` left: its data is read again, as it was split then."""
+    record = json.loads((root / TRAINING).read_text(encoding="utf-8"))
+    settings = TrainSettings.model_validate(record["settings"])
+    result = read_result(root / Path(record["training"]["folder"]).name)
+    if result is None:
+        raise VerifierError(
+            f"expected the training that {root / TRAINING} tells of, found it gone; train again"
+        )
+    prepared = prepare(settings, lambda line: None)
+    told = {"command": "distill train", "data": prepared.record, "loss": settings.verifier.loss}
+    return Trained(
+        result if result.quantised else None,
+        None if result.quantised else result,
+        prepared.train,
+        prepared.known,
+        [],
+        settings.verifier,
+        told,
+        seed=settings.seed,
+    )
+
+
+def _check_chains(path: str, trained: Trained, show: Show) -> list[HeldoutChain]:
+    """Labelled chains of any format, without those whose question was trained or validated on."""
+    chains, report = load_source(SourceSettings(path=path))
+    seen = {normalise(item.question) for item in [*trained.train, *trained.validation]}
+    fresh = [item for item in chains if normalise(item.problem.question) not in seen]
+    known = report.chains - len(fresh)
+    show(
+        f"measure on {len(fresh):,} chains of {path}" + (f"; {known:,} trained on left out" if known else "")
+    )
+    return [
+        HeldoutChain(item.problem.question, item.chain.steps, item.first_error, item.problem.id)
+        for item in fresh
+    ]
+
+
+def _with_checks(folder: Path, validation: Sequence[Example]) -> Package:
+    """The folder with a hybrid of its scores and exact checks, fitted on the validation chains."""
+    texts = [(item.question, list(item.steps)) for item in validation]
+    with checkers.Pool(workers=1) as pool:
+        statuses = [[verdict.status.value for verdict in chain] for chain in pool.map("steps", texts)]
+    scores = Verifier.from_pretrained(folder).score(texts)
+    return finish(folder, fit_hybrid(scores, statuses, [item.labels for item in validation]), {})
+
+
+def _figure_lines(package: Package) -> Iterator[str]:
+    """What was measured, a line each."""
+    for name, item in package.figures["forms"].items():
+        change = item["f1_change"]
+        points = [100 * change[key] for key in ("value", "low", "high")] if change else []
+        shown = "first-error F1 {:+.2f} [{:+.2f}, {:+.2f}]".format(*points) if points else "no exact truth"
+        yield (
+            f"{name}: {shown} on {item['chains']:,} chains; score change mean {item['mean_change']:.5f}, "
+            f"largest {item['max_change']:.4f}; same decision {100 * item['agreement']:.2f}%"
+        )
