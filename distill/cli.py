@@ -160,11 +160,14 @@ def validate(recipe: RecipeArgument, overrides: OverridesArgument = None) -> Non
 
 
 @app.command(epilog="Example: distill schema > recipe.schema.json")
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="A reference to read instead.")] = False,
+) -> None:
     """Print the JSON Schema of recipes, so that editors complete and check them."""
     from distill.loading import recipe_schema
+    from distill.reference import recipe_reference
 
-    typer.echo(json.dumps(recipe_schema(), indent=2))
+    typer.echo(recipe_reference() if markdown else json.dumps(recipe_schema(), indent=2), nl=not markdown)
 
 
 @app.command(epilog="Example: distill score runs/quickstart/export/verifier chains.jsonl > scored.jsonl")

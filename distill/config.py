@@ -35,6 +35,11 @@ def _with_question(template: str) -> str:
 Template = Annotated[str, AfterValidator(_with_question)]
 
 
+def _is_none(value: object) -> bool:
+    """Keeps a setting that came later out of recipes that do without it, and so out of their fingerprints."""
+    return value is None
+
+
 class ProblemSettings(Settings):
     """Where problems come from: the built-in exact world, a file, or a hub dataset."""
 
@@ -47,7 +52,8 @@ class ProblemSettings(Settings):
     columns: dict[Column, str] = COLUMNS
     """Which column of the data holds what; a part left out keeps its default."""
     domain: str = "math"
-    """Domain of problems from a file or hub; chooses the answer checker."""
+    """Domain of problems from a file or hub. A checker of your own, as `module:function` (docs/checkers.md),
+    judges final answers in place of the mathematical one: it is given a chain's text and the reference."""
     count: PositiveInt = 300
     """Problems to label (at most, when chains come from a file)."""
     heldout: Annotated[int, Field(ge=0)] = 250
@@ -155,12 +161,24 @@ class ChainSettings(Settings):
     """Chains written for each problem that is labelled (of a file, all are taken)."""
     heldout_per_problem: PositiveInt = 8
     """Chains written for each held-out problem (best-of-n goes up to this n)."""
-    segment: Literal["newline", "blank_line"] = "newline"
-    """What separates steps."""
+    segment: Literal["newline", "blank_line", "numbered", "sentences", "code_blocks", "tokens"] = "newline"
+    """What makes a step (docs/segmentation.md). `newline`: a line; `blank_line`: a paragraph; `numbered`:
+    what begins with a number or `Step 1:` at the beginning of a line; `sentences`: a sentence; `code_blocks`:
+    a line, or a whole block between fences; `tokens`: `segment_tokens` tokens."""
+    segment_tokens: Annotated[PositiveInt | None, Field(exclude_if=_is_none)] = None
+    """Tokens in a step, for `segment: tokens` and needed there."""
     path: str | None = None
     """A JSONL file of chains to label in place of the teacher's own, relative to the working directory.
     A row: `question`, `steps` (a list of texts, or one text), and `reference` unless `problems.source`
     holds the question. Held-out problems and their chains stay as they are."""
+
+    @model_validator(mode="after")
+    def _tokens_have_a_number(self) -> "ChainSettings":
+        if self.segment == "tokens" and self.segment_tokens is None:
+            raise ValueError("segment 'tokens' needs `segment_tokens`, the tokens in a step")
+        if self.segment != "tokens" and self.segment_tokens is not None:
+            raise ValueError(f"`segment_tokens` is for segment 'tokens', found segment '{self.segment}'")
+        return self
 
 
 class AdaptiveSettings(Settings):

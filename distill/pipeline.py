@@ -122,12 +122,16 @@ def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
 
 def _settings(recipe: Recipe, entry: str) -> Any:
     """The recipe's part named by `entry`, without the fields after a minus ("problems -heldout") and
-    without those that say where work runs and who is told, not what comes out."""
+    without those that say where work runs and who is told, not what comes out. A field left out takes along
+    what is named after it: `segment_tokens` goes with `segment`."""
     name, *without = entry.split(" -")
     value = recipe.model_dump(mode="json")[name]
     if not isinstance(value, dict):
         return value
-    kept = {k: v for k, v in value.items() if k not in (*without, *PLACEMENT)}
+    named_after = tuple(f"{name}_" for name in without)
+    kept = {
+        k: v for k, v in value.items() if k not in (*without, *PLACEMENT) and not k.startswith(named_after)
+    }
     named = {k: v for k, v in kept.items() if k in FILES and v and isinstance(v, str | list)}
     files = {k: file_digest(v) for k, v in named.items()}  # the verifier's `lora` names no files
     return kept | {"files": files} if files else kept

@@ -9,6 +9,7 @@ the same recipe gives the same ids whatever the order in which shards finish.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -97,6 +98,23 @@ class Chain:
     generator: str = ""
     generated_tokens: int = 0
     step_logprobs: tuple[float, ...] = ()
+
+
+def completed_lines(steps: Sequence[str]) -> list[tuple[int, str]]:
+    """The lines of the steps' text that are not blank, each with the (0-based) step in which it ends.
+
+    completed_lines(["1 + 1", " = 2\\n3", " = 3\\n"])  # [(1, "1 + 1 = 2"), (2, "3 = 3")]
+    """
+    lines: list[tuple[int, str]] = []
+    begun: list[str] = []
+    for number, step in enumerate(steps):
+        *whole, rest = step.split("\n")
+        for part in whole:
+            lines.append((number, "".join((*begun, part)).strip()))
+            begun = []
+        begun.append(rest)
+    lines.append((len(steps) - 1, "".join(begun).strip()))
+    return [(number, line) for number, line in lines if line]
 
 
 class EventKind(StrEnum):

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 
-from distill.records import Problem
+from distill.records import Problem, completed_lines
 
 
 def exact_first_error(problem: Problem, steps: Sequence[str]) -> tuple[int, str] | None:
     """0-based index and kind of the first wrong step, (-1, "") for none; None where nothing exact
-    is known of this problem's domain."""
+    is known of this problem's domain.
+
+    The world judges lines. A step with a wrong line is wrong; a line that several steps share (sentences,
+    tokens) is held against the step that completes it.
+    """
     if problem.domain != "arith-world":
         return None
     from generators.world import judge
 
-    judgement = judge(problem, [step.strip() for step in steps])
-    return judgement.first_error, judgement.kind
+    lines = completed_lines(steps)
+    judgement = judge(problem, [line for _, line in lines])
+    return (lines[judgement.first_error][0] if judgement.kind else -1), judgement.kind
 
 
 def states_answer(problem: Problem, text: str) -> bool:

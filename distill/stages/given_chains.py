@@ -1,6 +1,6 @@
 """Chains that the user brings in a file (`chains.path`), and the problems that they solve.
 
-A row has `question`, `steps` (a list of texts, or one text that is split as the teacher's are) and,
+A row has `question`, `steps` (a list of texts, or one text that is segmented as the teacher's are) and,
 where it is known, `reference`. A question of `problems.source` is that very problem, exact truth and
 all; its own reference is needed for any other.
 """
@@ -10,28 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distill.config import Recipe
+from distill.config import ChainSettings, Recipe
 from distill.errors import DataError, UnfaithfulPrefixError
 from distill.records import Problem, content_id
-from distill.steps import Strategy, split_steps
+from distill.steps import segment, split_steps
 from generators.base import Generator
 from generators.sources import load_problems, normalised
 from generators.tables import read_file
 
-_SEPARATORS: dict[Strategy, str] = {"newline": "\n", "blank_line": "\n\n"}
-
 
 @dataclass(frozen=True, slots=True)
 class GivenChain:
-    """One row of the file: every step ends in the separator of the recipe's `chains.segment`."""
+    """One row of the file, its steps as they stand there: texts, or one text that is to be segmented."""
 
     question: str
-    steps: tuple[str, ...]
+    steps: tuple[str, ...] | str
     reference: str
     row: int
 
 
-def read_given(path: str, segment: Strategy) -> dict[str, list[GivenChain]]:
+def read_given(path: str) -> dict[str, list[GivenChain]]:
     """The chains of every question (in its normalised form), in the order of the file.
 
     Raises:
@@ -40,7 +38,7 @@ def read_given(path: str, segment: Strategy) -> dict[str, list[GivenChain]]:
     found: dict[str, list[GivenChain]] = defaultdict(list)
     for row in read_file(path):
         question, reference = (str(row.values.get(key) or "") for key in ("question", "reference"))
-        steps = _steps(row.values.get("steps"), segment)
+        steps = _steps(row.values.get("steps"))
         if not question.strip() or not steps:
             raise DataError(
                 "expected `question` (text) and `steps` (a list of texts that are not blank, or one text) in "
@@ -50,13 +48,29 @@ def read_given(path: str, segment: Strategy) -> dict[str, list[GivenChain]]:
     return found
 
 
-def _steps(value: Any, segment: Strategy) -> tuple[str, ...]:
+def _steps(value: Any) -> tuple[str, ...] | str:
     """Steps of a row, () where they are not as they should be."""
     if isinstance(value, str):
-        return split_steps(value, segment) if value.strip() else ()
+        return value if value.strip() else ()
     if not isinstance(value, list) or not all(isinstance(step, str) and step.strip() for step in value):
         return ()
-    return tuple(step.strip() + _SEPARATORS[segment] for step in value)
+    return tuple(value)
+
+
+def given_steps(row: GivenChain, settings: ChainSettings, engine: Generator) -> tuple[str, ...]:
+    """The steps of a row: those of a list as they are, each on lines of its own; those of a text as the
+    recipe segments it, by the tokens of `engine` where it counts tokens.
+
+    Raises:
+        UnfaithfulPrefixError: the tokens of `engine` do not give the text back.
+    """
+    if not isinstance(row.steps, str):
+        separator = "\n\n" if settings.segment == "blank_line" else "\n"
+        return tuple(step.strip() + separator for step in row.steps)
+    if settings.segment != "tokens":
+        return split_steps(row.steps, settings.segment)
+    token_ids, _ = encode_steps(engine, [row.steps])
+    return segment(token_ids, engine.decode, settings)[0]
 
 
 def given_problems(recipe: Recipe) -> tuple[list[Problem], dict[str, int]]:
@@ -68,7 +82,7 @@ def given_problems(recipe: Recipe) -> tuple[list[Problem], dict[str, int]]:
         DataError: no question of the file can be labelled, or rows disagree about a reference.
     """
     path, settings = recipe.chains.path or "", recipe.problems
-    given = read_given(path, recipe.chains.segment)
+    given = read_given(path)
     known = _known(given, recipe)
     held_out = {normalised(problem.question) for problem in heldout_problems(recipe)}
     found = {key: known.get(key) or _problem(chains, recipe) for key, chains in given.items()}

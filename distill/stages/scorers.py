@@ -17,6 +17,7 @@ from distill.cluster import Reporter
 from distill.config import Recipe
 from distill.errors import VerifierError
 from distill.records import LabelledChain, ScoredChain
+from distill.stages.step_checks import texts_to_check, verdicts_of_steps
 from distill.verifier import (
     ChainFormat,
     HeldoutChain,
@@ -133,8 +134,10 @@ def _check(texts: Sequence[tuple[str, Sequence[str]]], recipe: Recipe) -> list[l
     """Status of the exact check of every step of every chain."""
     deadline = recipe.labelling.checker_deadline_seconds
     with checkers.Pool(workers=1, deadline_seconds=deadline) as pool:
-        verdicts = pool.map("steps", [(question, list(steps)) for question, steps in texts])
-    return [[verdict.status.value for verdict in chain] for chain in verdicts]
+        items = [(question, texts_to_check(steps, recipe.chains)) for question, steps in texts]
+        found = pool.map("steps", items)
+    chains = zip(found, (steps for _, steps in texts), strict=True)
+    return [[v.status.value for v in verdicts_of_steps(own, steps, recipe.chains)] for own, steps in chains]
 
 
 def _figures(shipped: Any) -> dict[str, Any]:

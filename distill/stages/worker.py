@@ -31,9 +31,10 @@ from distill.records import (
     content_id,
     derived_seed,
 )
-from distill.stages.given_chains import GivenChain, encode_steps, read_given
+from distill.stages.given_chains import GivenChain, encode_steps, given_steps, read_given
 from distill.stages.pulse import CountingEngine, Progress, shown_progress
-from distill.steps import split_steps, step_ends
+from distill.stages.step_checks import texts_to_check, verdicts_of_steps
+from distill.steps import segment
 from generators.base import Completion, Sample
 from generators.batching import Crew
 from generators.load import load_generator
@@ -124,13 +125,16 @@ class ShardWorker:
         drafts: list[Chain] = []
         for problem in problems:
             rows = self._given[normalised(problem.question)]
-            drafts += [self._given_chain(problem, row.steps, i) for i, row in enumerate(rows)]
+            drafts += [self._given_chain(problem, self._steps(row), i) for i, row in enumerate(rows)]
             progress.add(1, 0)
         return await self._commit_chains(task, problems, drafts, Usage())
 
     @cached_property
     def _given(self) -> dict[str, list[GivenChain]]:
-        return read_given(self._recipe.chains.path or "", self._recipe.chains.segment)
+        return read_given(self._recipe.chains.path or "")
+
+    def _steps(self, row: GivenChain) -> tuple[str, ...]:
+        return given_steps(row, self._recipe.chains, self._engine)
 
     async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Run the labelling policy of every problem of the shard; write the events."""
@@ -153,17 +157,16 @@ class ShardWorker:
         return completion
 
     def _draft_chain(self, problem: Problem, completion: Completion, i: int) -> Chain:
-        sample = completion.samples[i]
-        segment = self._recipe.chains.segment
+        sample, settings = completion.samples[i], self._recipe.chains
+        blank = not sample.text.strip()
+        steps, ends = ((), ()) if blank else segment(sample.token_ids, self._engine.decode, settings)
         return Chain(
             id=content_id("chain", problem.id, i, list(sample.token_ids), self._engine.name),
             problem_id=problem.id,
-            steps=split_steps(sample.text, segment) if sample.text.strip() else (),
+            steps=steps,
             outcome=Outcome.UNDECIDED,
             token_ids=tuple(sample.token_ids),
-            step_ends=step_ends(sample.token_ids, self._engine.decode, segment)
-            if sample.text.strip()
-            else (),
+            step_ends=ends,
             finish_reason=sample.finish_reason,
             seed=derived_seed(self._recipe.seed, problem.id),
             generator=self._engine.name,
@@ -209,7 +212,8 @@ class ShardWorker:
     async def _judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[checkers.Verdict]:
         """What is to be held of the final answer of each text."""
         items = [(text, problem.reference) for problem, text in zip(problems, texts, strict=True)]
-        verdicts = await self._pool.amap("math", items)
+        domain = self._recipe.problems.domain
+        verdicts = await self._pool.amap(domain if ":" in domain else "math", items)
         return [
             _stated(verdict, states_answer(problem, text))
             for verdict, problem, text in zip(verdicts, problems, texts, strict=True)
@@ -220,8 +224,10 @@ class ShardWorker:
     ) -> list[list[checkers.Verdict]]:
         if not self._recipe.labelling.step_checks:
             return [[] for _ in chains]
-        items = [(problems[chain.problem_id].question, list(chain.steps)) for chain in chains]
-        return await self._pool.amap("steps", items)
+        settings = self._recipe.chains
+        items = [(problems[c.problem_id].question, texts_to_check(c.steps, settings)) for c in chains]
+        found = await self._pool.amap("steps", items)
+        return [verdicts_of_steps(v, c.steps, settings) for v, c in zip(found, chains, strict=True)]
 
     async def _run_policies(
         self,

@@ -165,8 +165,8 @@ class TestPrefixFidelity:
         generator = backend.make("straddler", temperature=1.0)
         text = "Mia has 3 pens and buys 4 more.\n3 + 4 = 7\nAnswer: 7\n"
         ids = generator.encode(text)[len(generator.encode("")) :]
-        ends = step_ends(ids, generator.decode, "newline")
         steps = split_steps(text, "newline")
+        ends = step_ends(ids, generator.decode, steps)
         shown = ["".join(steps[: i + 1]) for i in range(len(steps))]
         assert all(generator.decode(ids[:end]).startswith(s) for end, s in zip(ends, shown, strict=True))
         assert any(generator.decode(ids[:end]) != s for end, s in zip(ends, shown, strict=True))

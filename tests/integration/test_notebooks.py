@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, as a newcomer would run it, and shows what it promises."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -48,3 +49,18 @@ def test_quickstart_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(outputs(notebook, "image/png")) == 1
     assert "skipped: no verifier" in text or len(tables) == 2
     assert seconds < LONGEST_SECONDS, f"expected less than {LONGEST_SECONDS:.0f} s, found {seconds:.0f} s"
+
+
+@pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
+def test_bring_your_own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    notebook = executed("03_bring_your_own_domain.ipynb", monkeypatch)
+    seconds = time.monotonic() - started
+    found = re.search(r"(\d+) chains; within a tenth: (\d+) right; exactly: (\d+) right", printed(notebook))
+    assert found
+    chains, close, exact = map(int, found.groups())
+    assert chains == 36
+    assert 0 < exact <= close <= chains
+    assert "step labels" in printed(notebook)
+    assert len(outputs(notebook, "image/png")) == 1
+    assert seconds < 120, f"expected less than 120 s, found {seconds:.0f} s"

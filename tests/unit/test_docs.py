@@ -1,6 +1,7 @@
 """What the documentation says is what the code does: commands, recipes, stages, layout, loading lines."""
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -12,8 +13,10 @@ import pytest
 import typer.main
 
 from distill.cli import app
+from distill.config import PretrainSettings, Recipe
 from distill.loading import load_recipe
 from distill.pipeline import FILES, PLACEMENT, STAGES
+from distill.reference import recipe_reference
 from distill.verifier.card import loading_lines
 from distill.verifier.data import ChainFormat
 
@@ -66,6 +69,28 @@ def test_overrides_in_the_readme_are_valid() -> None:
     with_recipe = [c for c in distill_commands() if c[1] in ("run", "plan", "pilot", "validate")]
     for _, _, recipe, *overrides in with_recipe:
         load_recipe(ROOT / recipe if recipe.endswith(".yaml") else recipe, overrides)
+
+
+def test_the_reference_of_recipes_is_up_to_date() -> None:
+    text = (ROOT / "docs" / "recipe_reference.md").read_text(encoding="utf-8")
+    assert text == recipe_reference(), "distill schema --markdown > docs/recipe_reference.md"
+
+
+def test_the_reference_tells_of_every_field() -> None:
+    fields = re.findall(r"^\| `([\w.]+)` \|.*\| [^|]*\S \|$", recipe_reference(), re.MULTILINE)
+    run_recipe = yaml_keys(json.loads(Recipe(name="x").model_dump_json()))
+    hidden = {"chains.segment_tokens", "teacher.server.url", "price.per_hour"}
+    assert {*fields} >= run_recipe | hidden | set(PretrainSettings.model_fields)
+
+
+def yaml_keys(tree: dict[str, Any], above: str = "") -> set[str]:
+    """Paths of all keys, those of mappings that a field holds as its value left out."""
+    found = set()
+    for key, value in tree.items():
+        found.add(above + key)
+        if isinstance(value, dict) and key not in ("columns", "engine_args"):
+            found |= yaml_keys(value, f"{above}{key}.")
+    return found
 
 
 def test_make_targets_of_the_readme_exist() -> None:

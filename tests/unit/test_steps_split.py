@@ -1,18 +1,40 @@
 """Segmentation: nothing is lost, nothing is moved, and token boundaries follow step boundaries."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import make_tokenizer
 
-from distill.steps import split_steps, step_ends, strip_step
+from distill.config import ChainSettings
+from distill.steps import segment, split_steps, split_tokens, step_ends, strip_step
 
-STRATEGIES = ("newline", "blank_line")
+STRATEGIES = ("newline", "blank_line", "numbered", "sentences", "code_blocks")
 strategies = st.sampled_from(STRATEGIES)
+PARTS = [
+    "a",
+    "3 + 4 = 7",
+    "\n",
+    "\n\n",
+    " ",
+    "\r\n",
+    "🙂",
+    ". ",
+    "So",
+    "3.5",
+    "1. ",
+    "(2) ",
+    "Step 3:",
+    "```",
+    "~~~",
+    "。",
+]
 texts = st.one_of(
     st.text(),
     st.text(alphabet="ab \n\t\r\u2028é🙂"),
-    st.lists(st.sampled_from(["a", "3 + 4 = 7", "\n", "\n\n", " ", "\r\n", "🙂"])).map("".join),
+    st.text(alphabet='aB1. \n`。!"$)'),
+    st.lists(st.sampled_from(PARTS)).map("".join),
 )
 
 
@@ -47,19 +69,110 @@ def test_no_step_is_blank_unless_the_text_is(text, strategy):
     assert all(strip_step(step) for step in steps) or (len(steps) == 1 and not text.strip())
 
 
-@given(texts, strategies)
+@given(texts, st.sampled_from(["newline", "blank_line"]))
 def test_every_step_but_the_last_ends_with_its_separator(text, strategy):
     for step in split_steps(text, strategy)[:-1]:
         assert step.endswith("\n") or step.split("\n")[-1].strip() == ""
         assert step.count("\n") >= {"newline": 1, "blank_line": 2}[strategy]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is 3.5.| So x = 2.| y is 3",
+        "He has 1,000.50 dollars.| Is it all?| Yes!| Good",
+        'He said "Stop."| Then he left.| "Is it 5?" she asked.',
+        "Mr. Smith and Dr. Jones, e.g. here, i.e. now, see Fig. 2 and Eq. (3).| Done.",
+        "The sum is approx. 3 vs. 4.| See no. 5 on p. 7.| No.| It is not.",
+        "J. K. Rowling and Mary J. Blige met.| The answer is B.| So be it.",
+        "At 5 p.m.| Then pens, paper etc. were sold.| End.",
+        "1 + 2 + ... + 9 = 45, 1, 2, ... 9.| Wait...| Then go on.",
+        "5! = 120 and 5! is large.| So it is!",
+        "$x = 2.$| Then \\(y = 3.\\)| So (see above.)| **Bold.**| End.",
+        "1. Add 3 and 4.| 2. Take 2.\n|3. Done.\n|Step 4. Check.| (a) Tell.",
+        "One.\n|- two.\n|- three",
+        "3 + 4 = 7\n\n|The end.\n\n|Answer: 7\n",
+        "A line\nthat goes on.| Next.",
+        "他有3.5个。|好！|「行。」|然后",
+        "See file.txt and a.b.c at http://x.org/a.b now.",
+    ],
+)
+def test_sentences(text):
+    """`|` shows where a step ends; space on the same line belongs to the next step."""
+    assert split_steps(text.replace("|", ""), "sentences") == tuple(text.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("begins", "line"),
+    [
+        *((True, f"{begin} add") for begin in ("1.", "2)", "(3)", "12.", "Step 1:", "step 2.", "STEP 3)")),
+        *(
+            (True, line)
+            for line in ("**Step 1:** add", "### Step 1: add", "**2.** add", "- Step 1: add", "Step 1")
+        ),
+        *((True, "  1. add"), (True, "Step 1"), (False, "12345. a")),
+        *(
+            (False, line)
+            for line in ("3.5 litres", "2020 was", "Step 6 gave 5", "Steps 1:", "1.5. add", "12345. a")
+        ),
+        *((False, line) for line in ("    1. add", "x 1. add", "(1)+2", "- add", "1:2 ratio")),
+    ],
+)
+def test_what_begins_a_numbered_step(begins, line):
+    expected = ("So:\n", f"{line}\nmore\n") if begins else (f"So:\n{line}\nmore\n",)
+    assert split_steps(f"So:\n{line}\nmore\n", "numbered") == expected
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("Intro\n\n", "So:\n", "```python\na = 1\n\nb = 2\n```\n\n", "then\n", "end"),
+        ("```x``` in a line\n", "end"),
+        ("~~~\n```\n1\n~~~\n", "a\n"),
+        ("````\n```\n1\n```\n````\n", "a\n"),
+        ("  ```\n  in a list\n  ```\n", "a\n"),
+        ("a\n", "```\nnever\n\nclosed\n"),
+        ("a\n", "```\n``` not an end\n```\n", "b"),
+        ("a\n", "b\n\n"),
+    ],
+)
+def test_code_blocks(steps):
+    assert split_steps("".join(steps), "code_blocks") == steps
+
+
+WRITTEN = {
+    "newline": "{step}\n",
+    "blank_line": "{step}\n\n",
+    "numbered": "{n}. {step}\n",
+    "sentences": " Xe{step}.",
+    "code_blocks": "```\n{step}\n\n```\n",
+}
+
+
 @given(st.lists(st.text(alphabet="abc =+1").filter(str.strip), min_size=1, max_size=1000), strategies)
 @settings(max_examples=25, deadline=None)
 def test_chains_of_1_to_1000_steps(lines, strategy):
-    separator = {"newline": "\n", "blank_line": "\n\n"}[strategy]
-    steps = tuple(line + separator for line in lines)
+    steps = tuple(WRITTEN[strategy].format(step=line.strip(), n=n) for n, line in enumerate(lines, 1))
     assert split_steps("".join(steps), strategy) == steps
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "unit", [".", " ", "\n", "\n ", "`", "```\n", "1. ", "a. ", "A. ", '.")', " \n. ", "Step 1"]
+)
+def test_no_text_takes_more_than_linear_time(strategy, unit):
+    small, large = (least_seconds((unit * size)[:size], strategy) for size in (5_000, 40_000))
+    assert large < 30 * small + 0.1, "eight times the text; quadratic time would be 64 times"
+
+
+def least_seconds(text, strategy):
+    """CPU time, the least of three: the rest is the machine's."""
+    found = []
+    for _ in range(3):
+        started = time.process_time()
+        split_steps(text, strategy)
+        found.append(time.process_time() - started)
+    return min(found)
 
 
 # ---- token boundaries
@@ -81,7 +194,8 @@ def pair_encode(text: str) -> list[int]:
 
 def check_ends(ids, decode, strategy):
     """The contract of `step_ends`, by brute force over all prefixes."""
-    ends, steps = step_ends(ids, decode, strategy), split_steps(decode(ids), strategy)
+    steps, ends = segment(ids, decode, ChainSettings(segment=strategy))
+    assert steps == split_steps(decode(ids), strategy)
     assert len(ends) == len(steps)
     assert list(ends) == sorted(ends)
     before = ""
@@ -129,17 +243,93 @@ def _tokenizer(tmp_path_factory):
 def test_one_token_may_end_two_steps():
     table = {0: "a", 1: "\nb\nc", 2: "d"}
     decode = lambda ids: "".join(table[i] for i in ids)  # noqa: E731
-    assert step_ends([0, 1, 2], decode, "newline") == (2, 2, 3)
+    assert step_ends([0, 1, 2], decode, split_steps("a\nb\ncd", "newline")) == (2, 2, 3)
 
 
-def test_few_decodes_for_a_long_chain():
-    calls = 0
+class Counting:
+    """A decoder that counts its calls and the tokens that it was given."""
 
-    def counting(token_ids):
-        nonlocal calls
-        calls += 1
-        return byte_decode(token_ids)
+    def __init__(self, decode=byte_decode):
+        self.decode, self.calls, self.tokens = decode, 0, 0
 
-    ids = list(("3 + 4 = 7 and so on\n" * 1000).encode())
-    assert len(step_ends(ids, counting, "newline")) == 1000
-    assert calls < 20_000
+    def __call__(self, token_ids):
+        self.calls += 1
+        self.tokens += len(token_ids)
+        return self.decode(token_ids)
+
+
+LONG = {
+    "newline": "3 + 4 = 7 and so on\n",
+    "blank_line": "3 + 4 = 7\nand so on\n\n",
+    "numbered": "1. So 3 + 4 = 7\nand so on\n",
+    "sentences": "So it is 3 + 4 = 7. ",
+    "code_blocks": "```\n3 + 4\n\n7\n```\n",
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_little_is_decoded_of_a_long_chain(strategy):
+    for decode, ids in (
+        (Counting(), list((LONG[strategy] * 1000).encode())),
+        (Counting(pair_decode), pair_encode(LONG[strategy] * 1000)),
+    ):
+        steps = split_steps(decode(ids), strategy)
+        assert len(step_ends(ids, decode, steps)) == len(steps) >= 1000
+        assert decode.calls < 12_000
+        assert decode.tokens < 12 * len(ids), "linear: every token is decoded a few times"
+
+
+def test_a_decoder_that_drops_a_leading_space():
+    """As those of SentencePiece do: what follows a boundary is then decoded with all that is before it."""
+    words = ["So", " it", " is.", " Then", " 3", " is.", " End", "."]
+    decode = lambda ids: "".join(words[i] for i in ids).removeprefix(" ")  # noqa: E731
+    assert step_ends(range(8), decode, split_steps("So it is. Then 3 is. End.", "sentences")) == (3, 6, 8)
+
+
+# ---- steps of a fixed number of tokens
+
+
+def test_tokens_table():
+    steps, ends = split_tokens(list(b"abcdefgh"), byte_decode, 3)
+    assert (steps, ends) == (("abc", "def", "gh"), (3, 6, 8))
+    assert split_tokens(list(b"abc   \n\n\nd"), byte_decode, 3) == (("abc   \n\n\n", "d"), (9, 10))
+    assert split_tokens(list(b"   abc"), byte_decode, 3) == (("   abc",), (6,))
+    assert split_tokens([], byte_decode, 3) == ((), ())
+    assert split_tokens(list("aé".encode()), byte_decode, 2) == (("a", "é"), (2, 3)), "a cut within é"
+
+
+@given(texts, st.integers(1, 9))
+def test_tokens_give_the_text_back(text, size):
+    ids = list(text.encode(errors="replace"))
+    check_tokens(ids, byte_decode, size)
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+def test_tokens_of_invalid_utf8(raw, size):
+    check_tokens(list(raw), byte_decode, size)
+
+
+@given(st.lists(st.sampled_from(PARTS)), st.integers(1, 9))
+@settings(deadline=None, max_examples=50)
+def test_tokens_of_a_real_tokenizer(parts, size):
+    check_tokens(TOKENIZER.encode("".join(parts), add_special_tokens=False), TOKENIZER.decode, size)
+
+
+def check_tokens(ids, decode, size):
+    steps, ends = split_tokens(ids, decode, size)
+    text = decode(ids)
+    assert "".join(steps) == text
+    assert len(ends) == len(steps)
+    assert list(ends) == sorted(set(ends))
+    assert all(strip_step(step) for step in steps) or (len(steps) == 1 and not text.strip())
+    assert all(end % size == 0 for end in ends[:-1])
+    assert not ends or ends[-1] == len(ids)
+    for i, end in enumerate(ends):
+        assert decode(ids[:end]).startswith("".join(steps[: i + 1]))
+
+
+def test_1000_steps_of_tokens():
+    decode = Counting()
+    steps, ends = split_tokens(list(b"abcdefgh" * 1000), decode, 8)
+    assert len(steps) == len(ends) == 1000
+    assert decode.tokens < 40_000
