@@ -118,8 +118,8 @@ class GeneratorSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights while sampling."""
     quantise: Literal["none", "nf4"] = "none"
-    """`nf4` loads the model in 4-bit with bitsandbytes (`transformers` only). A model that is stored quantised
-    says so itself."""
+    """`nf4` loads the model in 4-bit with bitsandbytes (`transformers` only). A model that is stored
+    quantised says so itself."""
     engine_args: dict[str, bool | int | float | str] = {}
     """`vllm` only: any of its engine arguments, such as `max_model_len: 4096`."""
     server: ServerSettings | None = None
