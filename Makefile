@@ -37,7 +37,7 @@ quickstart: setup  ## problems to a 4-bit verifier on this machine, with a repor
 	$(BIN)/distill run recipes/quickstart.yaml
 
 test: setup-dev  ## the test suite
-	$(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup-dev  ## the long tests too
 	$(BIN)/python -m pytest tests

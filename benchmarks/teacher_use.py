@@ -17,8 +17,11 @@ Where the difference of the whole goes is told in shares of the labelling time:
 
 import argparse
 import asyncio
+import json
 import math
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -125,6 +128,7 @@ class WatchedPool:
 def recipe(asked: argparse.Namespace, place: Path) -> Recipe:
     """The quickstart's teacher and completer, and labelling as it is when nothing is said of it."""
     engine = {"backend": asked.backend, "model": asked.model, "max_new_tokens": 160, "temperature": 0.7}
+    engine |= {"engine_args": json.loads(asked.engine_args)}
     return Recipe.model_validate(
         {
             "name": "teacher_use",
@@ -230,6 +234,7 @@ def main() -> None:
     parser.add_argument("--model", default="builtin:arith-teacher")
     parser.add_argument("--shard-size", type=int, default=4000)
     parser.add_argument("--lanes", type=int, default=256, help="open requests of a steady state")
+    parser.add_argument("--engine-args", default="{}", help="of vLLM, as JSON")
     asked = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="teacher-use-"))
     made = recipe(asked, place)
@@ -241,10 +246,7 @@ def main() -> None:
     for name, value in found.items():
         print(f"{name:<26}{value:>14,.3f}" if value < 100 else f"{name:<26}{value:>14,.0f}")
     print(f"steady state {found['ratio_steady']:.3f}, target {TARGET}; the whole {found['ratio']:.3f}")
-    flags = f"--chains {asked.chains} --backend {asked.backend} --model {asked.model}"
-    command = (
-        f"python benchmarks/teacher_use.py {flags} --shard-size {asked.shard_size} --lanes {asked.lanes}"
-    )
+    command = " ".join(["python benchmarks/teacher_use.py", *map(shlex.quote, sys.argv[1:])])
     record(f"teacher_use_{asked.backend}", command, found)
 
 

@@ -12,7 +12,7 @@ from distill.cli import app
 from distill.records import SCHEMA_VERSION
 
 COMMANDS = (
-    *("run", "plan", "pilot", "validate", "schema", "inspect", "relabel", "score", "train", "eval"),
+    *("run", "plan", "pilot", "validate", "schema", "inspect", "relabel", "score", "train", "eval", "export"),
     *("pretrain", "doctor"),
 )
 
