@@ -49,11 +49,10 @@ def loading_lines(
     )
 
 
-def serving_lines(name: str, chain_format: ChainFormat) -> tuple[str, str]:
+def serving_lines(name: str) -> tuple[str, str]:
     """The command that serves a folder `name` with vLLM, and the request that answers with logits."""
-    limit = f" --max-model-len {chain_format.max_length}" if chain_format.max_length else ""
     cache = f" --kv-cache-memory-bytes {1 << 30}"  # else a CPU build wants nearly all memory to be free
-    command = f"vllm serve {name} --runner pooling --dtype bfloat16{limit}{cache} --port {PORT}"
+    command = f"vllm serve {name} --runner pooling --dtype bfloat16{cache} --port {PORT}"
     told = f'{{"model": "{name}", "task": "token_classify", "use_activation": false, "input": IDS}}'
     header = "-H 'Content-Type: application/json'"
     return command, f"curl -s http://127.0.0.1:{PORT}/pooling {header} -d '{told}'"

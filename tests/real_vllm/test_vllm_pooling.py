@@ -77,9 +77,7 @@ def test_nf4_is_not_for_vllm(trained: Any, tmp_path: Path) -> None:  # noqa: F81
 
 def test_the_serving_lines_start_a_server_that_answers(shipped: Path, tmp_path: Path) -> None:
     package, port = read_package(shipped), free_port()
-    command, request = (
-        line.replace(str(PORT), str(port)) for line in serving_lines(str(shipped), package.chain_format)
-    )
+    command, request = (line.replace(str(PORT), str(port)) for line in serving_lines(str(shipped)))
     lines = client_lines(str(shipped), package.chain_format, package.calibration.temperature, port)
     question, steps = TEXTS[0]
     names: dict[str, Any] = {"question": question, "steps": steps}

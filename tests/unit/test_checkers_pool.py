@@ -153,7 +153,7 @@ def test_programs_are_judged_in_their_sandbox():
         (twice, ["def check(candidate): assert candidate(2) == 4"], {"entry_point": "twice"}),
         ("while True: pass", ["assert True, twice(2)"]),
     ]
-    with Pool(workers=2, deadline_seconds=1.5) as pool:
+    with Pool(workers=2, deadline_seconds=6.0) as pool:
         verdicts = pool.map("code", items)
         assert [str(verdict.status) for verdict in verdicts] == [
             "correct",
