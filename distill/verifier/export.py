@@ -183,6 +183,7 @@ def packaged(
     folder: Path,
     provenance: dict[str, Any],
 ) -> Package:
+    """What `verifier.json` says of the form that is shipped, with the figures of all."""
     size = size_report(folder)
     fractions = {"quantised_fraction": size.quantised_fraction, "folder_fraction": size.folder_fraction}
     return Package(
