@@ -167,9 +167,11 @@ def children(sandbox):
 def settles(condition, seconds=30):
     """Whether `condition` comes true in time."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if condition():
+            return True
         time.sleep(0.01)
-    return condition()
+    return False
 
 
 def test_nothing_is_left_on_the_host(sandbox, monkeypatch, outside):
