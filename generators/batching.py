@@ -110,7 +110,10 @@ class Job(Generic[RequestT, AnswerT]):
 
     def news(self) -> News[RequestT]:
         """Requests that are new since the last call. With a crew, this waits until every member has an open
-        request, so that nothing of what follows from the answers so far is missed."""
+        request, so that nothing of what follows from the answers so far is missed. Without one there is news
+        but once."""
+        if self.crew is None and self._taken:
+            return News((), 0)
         wanted: Future[News[RequestT]] = Future()
         if not self._tell(self._want, wanted):
             return News((), 0)

@@ -104,6 +104,8 @@ class DecodeLoop:
         """Plan new requests among those that wait; whether there were any."""
         news = self.job.news()
         self.members = news.members
+        if not news.requests:
+            return False
         first = len(self.requests)
         self.requests += news.requests
         for number, request in enumerate(news.requests, first):
@@ -114,7 +116,7 @@ class DecodeLoop:
             self.unanswered[number] = request.n if len(request.prefix) < self.rules.context else 0
         new = plan(news.requests, self.rules.lanes, self.rules.context, first)
         self.pending = sorted([*self.pending, *new], key=lambda group: -len(group.prefix))
-        return bool(news.requests)
+        return True
 
     def _hand_out(self) -> bool:
         """Answer the requests all of whose rows have ended; whether there were any."""

@@ -164,7 +164,7 @@ def children(sandbox):
     return (zygote.children()[0] if "pid" in sandbox.kinds else zygote).children()
 
 
-def settles(condition, seconds=30):
+def settles(condition, seconds=10):
     """Whether `condition` comes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
