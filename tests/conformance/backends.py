@@ -90,7 +90,7 @@ class VllmServe(OpenAI):
         command = [sys.executable, "-m", server, "--model", folder, "--dtype", "float32"]
         process = subprocess.Popen([*command, *arguments], env=_environment())
         self.stack.callback(_end, process)
-        _wait(f"http://127.0.0.1:{port}/health", process)
+        wait_for(f"http://127.0.0.1:{port}/health", process)
         return f"http://127.0.0.1:{port}/v1"
 
 
@@ -132,7 +132,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "2", **quiet}
 
 
-def _wait(url: str, process: Any, seconds: float = 500.0) -> None:
+def wait_for(url: str, process: Any, seconds: float = 500.0) -> None:
+    """Return once the server that `process` runs answers at `url`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process.poll() is None, f"vllm serve ended with {process.returncode}"

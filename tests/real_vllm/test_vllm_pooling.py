@@ -6,8 +6,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backends import wait_for
 from test_verifier_models import HELDOUT, TEXTS, TRAIN, VALIDATION, base, trained  # noqa: F401
 
 from distill.errors import VerifierError
@@ -117,15 +116,3 @@ def running(command: str, port: int, place: Path) -> Iterator[None]:
     finally:
         server.terminate()
         server.wait(60)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 600.0) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert server.poll() is None, f"the server ended with {server.returncode}"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError(f"no answer at {url} within {seconds} s")
