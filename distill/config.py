@@ -51,9 +51,12 @@ class ProblemSettings(Settings):
     """Split of a hub dataset."""
     columns: dict[Column, str] = COLUMNS
     """Which column of the data holds what; a part left out keeps its default."""
-    domain: str = "math"
-    """Domain of problems from a file or hub. A checker of your own, as `module:function` (docs/checkers.md),
-    judges final answers in place of the mathematical one: it is given a chain's text and the reference."""
+    worlds: Annotated[list[Literal["arith", "logic", "code"]], Field(min_length=1)] = ["arith"]
+    """For `world`: which exact worlds the problems come from, in equal parts (docs/world.md)."""
+    domain: Annotated[str, Field(pattern=r"^(math|logic|code|[\w.]+:[\w.]+)$")] = "math"
+    """Domain of problems from a file or hub; says how answers and steps are checked: `math`, `logic`, `code`.
+    A checker of your own, as `module:function` (docs/checkers.md), judges final answers in place of the
+    mathematical one: it is given a chain's text and the reference."""
     count: PositiveInt = 300
     """Problems to label (at most, when chains come from a file)."""
     heldout: Annotated[int, Field(ge=0)] = 250
@@ -275,6 +278,8 @@ class VerifierSettings(Settings):
     """Template that precedes the steps; `{question}` is replaced."""
     separator: str = "\n"
     """Ends every step; the step is scored at its last token."""
+    keep_indent: bool = False
+    """Show the verifier the blanks that a step begins with: they mean something in programs."""
     max_length: PositiveInt = 512
     """Tokens of a chain that the verifier sees at once."""
     long_chains: Literal["cut", "windows"] = "cut"

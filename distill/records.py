@@ -110,10 +110,10 @@ def completed_lines(steps: Sequence[str]) -> list[tuple[int, str]]:
     for number, step in enumerate(steps):
         *whole, rest = step.split("\n")
         for part in whole:
-            lines.append((number, "".join((*begun, part)).strip()))
+            lines.append((number, "".join((*begun, part)).rstrip()))
             begun = []
         begun.append(rest)
-    lines.append((len(steps) - 1, "".join(begun).strip()))
+    lines.append((len(steps) - 1, "".join(begun).rstrip()))
     return [(number, line) for number, line in lines if line]
 
 
@@ -209,3 +209,4 @@ class ScoredChain:
     truth_kind: str = ""
     question: str = ""
     scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    domain: str = "math"

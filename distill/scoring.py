@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import checkers
+from distill.domains import judged, step_check
 from distill.errors import DataError, VerifierError
 from distill.first_error import predict_first_error
-from distill.steps import split_steps
+from distill.steps import split_steps, strip_step
 from distill.verifier import Verifier, hybrid_scores
 
 BATCH = 256
@@ -21,7 +22,8 @@ def score_lines(folder: Path, lines: Iterable[str], checks: bool = True) -> Iter
     """Each JSONL row with `scores` (P(step correct)), `first_error` (0-based, -1 none) and, with
     `checks`, `refuted` (what an exact check says against a step, else "").
 
-    A row has `question` (or `problem`) and `steps` (a list, or one text that is split at newlines).
+    A row has `question` (or `problem`) and `steps` (a list, or one text that is split at newlines). Its
+    `domain` (math, logic, code) says which checks; without one it is the verifier's own.
 
     Raises:
         DataError: a line is no such row; the message names it.
@@ -38,7 +40,8 @@ def score_lines(folder: Path, lines: Iterable[str], checks: bool = True) -> Iter
             scores, threshold = verifier.score(texts), verifier.threshold
             refuted = [[""] * len(steps) for _, steps in texts]
             if checks and package and package.hybrid:
-                verdicts = pool.map("steps", [(q, list(steps)) for q, steps in texts])
+                domains = [str(row.get("domain", package.domain)) for row, _, _ in batch]
+                verdicts = judged(pool, [step_check(d, q, s) for d, (q, s) in zip(domains, texts)])
                 statuses = [[v.status.value for v in chain] for chain in verdicts]
                 scores, threshold = hybrid_scores(package.hybrid, scores, statuses), package.hybrid.threshold
                 refuted = [[_refutation(v) for v in chain] for chain in verdicts]
@@ -61,7 +64,7 @@ def _parse(number: int, line: str) -> tuple[Row, str, list[str]]:
         raise DataError(f"line {number}: expected a JSON object, found {type(row).__name__}")
     question, steps = row.get("question", row.get("problem")), row.get("steps")
     if isinstance(steps, str):
-        steps = [step.strip() for step in split_steps(steps, "newline") if step.strip()]
+        steps = [strip_step(step) for step in split_steps(steps, "newline") if step.strip()]
     if not isinstance(question, str) or not isinstance(steps, list) or not all(map(_is_text, steps)):
         raise DataError(
             f"line {number}: expected `question` (text) and `steps` (a list of texts, or one text), "

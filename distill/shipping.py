@@ -13,6 +13,7 @@ import checkers
 from distill.artifacts import RunFolder
 from distill.dataset.imports import SourceSettings, load_source
 from distill.dataset.text import normalise
+from distill.domains import common_domain, judged, step_check
 from distill.errors import DataError, VerifierError
 from distill.loading import load_recipe
 from distill.stages.dataset import read_dataset
@@ -144,10 +145,12 @@ def _check_chains(path: str, trained: Trained, show: Show) -> list[HeldoutChain]
 def _with_checks(folder: Path, validation: Sequence[Example]) -> Package:
     """The folder with a hybrid of its scores and exact checks, fitted on the validation chains."""
     texts = [(item.question, list(item.steps)) for item in validation]
+    asked = [step_check(item.domain, item.question, item.steps) for item in validation]
     with checkers.Pool(workers=1) as pool:
-        statuses = [[verdict.status.value for verdict in chain] for chain in pool.map("steps", texts)]
+        statuses = [[verdict.status.value for verdict in chain] for chain in judged(pool, asked)]
     scores = Verifier.from_pretrained(folder).score(texts)
-    return finish(folder, fit_hybrid(scores, statuses, [item.labels for item in validation]), {})
+    hybrid = fit_hybrid(scores, statuses, [item.labels for item in validation])
+    return finish(folder, hybrid, {}, common_domain(validation))
 
 
 def _figure_lines(package: Package) -> Iterator[str]:

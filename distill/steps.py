@@ -120,8 +120,10 @@ _CUTS: dict[Strategy, Callable[[str], Iterable[int]]] = {
 
 
 def strip_step(step: str) -> str:
-    """A step as it is shown, checked and exported: without surrounding white space."""
-    return step.strip()
+    """A step as it is shown and exported: without surrounding white space, but for the indentation of its
+    first line (two blanks or a tab), which means something in a program."""
+    indent = step[: len(step) - len(step.lstrip())].rpartition("\n")[2]
+    return (indent if len(indent.expandtabs()) > 1 else "") + step.strip()
 
 
 def step_ends(token_ids: Sequence[int], decode: Decode, steps: Sequence[str]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from distill.config import ProblemSettings
 from distill.errors import DataError
 from distill.records import Problem, content_id, derived_seed
 from generators.tables import Row, read_file, read_hub
+from generators.truth import world
 
 _log = logging.getLogger(__name__)
 
@@ -48,14 +49,14 @@ def normalised(question: str) -> str:
 
 
 def _world_problems(settings: ProblemSettings, seed: int, part: Part) -> list[Problem]:
-    from generators.world import sample_problem
-
+    worlds = [world(f"{name}-world") for name in settings.worlds]
     wanted = settings.count if part == "label" else settings.heldout
     found: dict[str, Problem] = {}
     for number in range(wanted * _WORLD_TRIES):
         if len(found) == wanted:
             break
-        problem = sample_problem(derived_seed(seed, part, number), _WORLD_SPLITS[part])
+        source = worlds[number % len(worlds)]
+        problem = source.sample_problem(derived_seed(seed, part, number), _WORLD_SPLITS[part])
         found.setdefault(normalised(problem.question), problem)
     if len(found) < wanted:
         raise DataError(

@@ -19,6 +19,7 @@ from typing import Any
 from distill.dataset.columns import column, optional_text, text, texts
 from distill.errors import DataError
 from distill.records import Chain, LabelledChain, Outcome, Problem, StepLabel, StepStatus, content_id
+from distill.steps import strip_step
 
 Row = dict[str, Any]
 
@@ -222,7 +223,7 @@ def _determined(item: LabelledChain) -> list[bool]:
 
 
 def _stripped(item: LabelledChain) -> list[str]:
-    return [step.strip() for step in item.chain.steps]
+    return [strip_step(step) for step in item.chain.steps]
 
 
 def _numbered(step: str, index: int) -> str:

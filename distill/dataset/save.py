@@ -18,6 +18,7 @@ from distill.dataset.card import render_card
 from distill.dataset.formats import FORMATS, Export, export
 from distill.errors import ArtifactError
 from distill.records import LabelledChain
+from distill.steps import strip_step
 
 UNDETERMINED = -100
 
@@ -59,7 +60,7 @@ def row_of(item: LabelledChain) -> dict[str, Any]:
         "chain_id": item.chain.id,
         "question": item.problem.question,
         "reference": item.problem.reference,
-        "steps": [step.strip() for step in item.chain.steps],
+        "steps": [strip_step(step) for step in item.chain.steps],
         "labels": [UNDETERMINED if label.hard is None else label.hard for label in labels],
         "first_error": item.first_error,
         "soft": [label.soft for label in labels],

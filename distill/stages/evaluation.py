@@ -14,6 +14,7 @@ from distill.loading import dump_recipe
 from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain
 from distill.report import render_report
 from distill.stages.run import Run
+from distill.steps import strip_step
 
 DEFAULT_SCORER = "hybrid"
 BASELINES = ("step_logprob", "checker", "checker_logprob")
@@ -153,7 +154,7 @@ def _scored_row(chain: ScoredChain, threshold: float) -> dict[str, Any]:
     scores = chain.scores[DEFAULT_SCORER]
     return {
         "question": chain.question,
-        "steps": [step.strip() for step in chain.steps],
+        "steps": [strip_step(step) for step in chain.steps],
         "scores": list(scores),
         "truth": chain.truth,
         "predicted": predict_first_error(scores, threshold),
@@ -165,7 +166,7 @@ def _scored_row(chain: ScoredChain, threshold: float) -> dict[str, Any]:
 def _labelled_row(row: LabelledChain) -> dict[str, Any]:
     return {
         "question": row.problem.question,
-        "steps": [step.strip() for step in row.chain.steps],
+        "steps": [strip_step(step) for step in row.chain.steps],
         "scores": [label.soft for label in row.labels],
         "labels": [str(label.status) for label in row.labels],
         "evidence": [describe(label) for label in row.labels],

@@ -15,6 +15,7 @@ from typing import Any
 import checkers
 from distill.cluster import Reporter
 from distill.config import Recipe
+from distill.domains import common_domain, judged, step_check
 from distill.errors import VerifierError
 from distill.records import LabelledChain, ScoredChain
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
@@ -66,9 +67,11 @@ def export_and_score(
         lambda done, total, part: report("export", done, total + 2, note=str(part.get("part", ""))),
     )
     report("export", 8, 10, note="baselines")
-    texts = [(e.question, e.steps) for e in known] + [(c.question, c.steps) for c in heldout]
+    chains = [(c.domain, c.question, c.steps) for c in known]
+    chains += [(c.domain, c.question, c.steps) for c in heldout]
+    texts = [(question, steps) for _, question, steps in chains]
     labels = [_labels(example.labels) for example in known]
-    scorers = _Scorers(labels, _check(texts, recipe))
+    scorers = _Scorers(labels, _check(chains, recipe))
     scorers.add_probability("verifier_4bit", shipped.shipped)
     if shipped.full_precision:
         scorers.add_probability("verifier_full", shipped.full_precision)
@@ -77,7 +80,7 @@ def export_and_score(
     scorers.add_fitted("step_logprob", logprobs.mean, "logprob", checks=False)
     scorers.add_fitted("checker_logprob", logprobs.mean, "logprob", checks=True)
     scorers.add_checker()
-    finish(folder, hybrid, {})
+    finish(folder, hybrid, {}, common_domain(known))
     report("export", 10, 10)
     return scorers.attach(heldout), scorers.thresholds, _figures(shipped)
 
@@ -130,14 +133,14 @@ def _labels(labels: Sequence[int]) -> list[int]:
     return [IGNORED if label not in (0, 1) else label for label in labels]
 
 
-def _check(texts: Sequence[tuple[str, Sequence[str]]], recipe: Recipe) -> list[list[str]]:
-    """Status of the exact check of every step of every chain."""
+def _check(chains: Sequence[tuple[str, str, Sequence[str]]], recipe: Recipe) -> list[list[str]]:
+    """Status of the exact check of every step of every chain (domain, question, steps)."""
     deadline = recipe.labelling.checker_deadline_seconds
     with checkers.Pool(workers=1, deadline_seconds=deadline) as pool:
-        items = [(question, texts_to_check(steps, recipe.chains)) for question, steps in texts]
-        found = pool.map("steps", items)
-    chains = zip(found, (steps for _, steps in texts), strict=True)
-    return [[v.status.value for v in verdicts_of_steps(own, steps, recipe.chains)] for own, steps in chains]
+        asked = [step_check(d, q, texts_to_check(steps, recipe.chains)) for d, q, steps in chains]
+        found = judged(pool, asked)
+    pairs = zip(found, (steps for _, _, steps in chains), strict=True)
+    return [[v.status.value for v in verdicts_of_steps(own, steps, recipe.chains)] for own, steps in pairs]
 
 
 def _figures(shipped: Any) -> dict[str, Any]:

@@ -150,6 +150,7 @@ def _unscored(problem: Problem, chain: Chain) -> ScoredChain:
         truth=truth[0] if truth else None,
         truth_kind=truth[1] if truth else "",
         question=problem.question,
+        domain=problem.domain,
     )
 
 

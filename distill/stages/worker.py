@@ -19,6 +19,7 @@ import checkers
 from distill.artifacts import RunFolder, read_records
 from distill.cluster import Reporter
 from distill.config import GeneratorSettings, Recipe
+from distill.domains import answer_check, judged_async, step_check
 from distill.labelling.evidence import check_events, outcome_event, rollout_events
 from distill.labelling.policies import make_policy
 from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult, by_problem
@@ -211,9 +212,8 @@ class ShardWorker:
 
     async def _judge(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[checkers.Verdict]:
         """What is to be held of the final answer of each text."""
-        items = [(text, problem.reference) for problem, text in zip(problems, texts, strict=True)]
-        domain = self._recipe.problems.domain
-        verdicts = await self._pool.amap(domain if ":" in domain else "math", items)
+        asked = [answer_check(problem, text) for problem, text in zip(problems, texts, strict=True)]
+        verdicts = await judged_async(self._pool, asked)
         return [
             _stated(verdict, states_answer(problem, text))
             for verdict, problem, text in zip(verdicts, problems, texts, strict=True)
@@ -225,8 +225,12 @@ class ShardWorker:
         if not self._recipe.labelling.step_checks:
             return [[] for _ in chains]
         settings = self._recipe.chains
-        items = [(problems[c.problem_id].question, texts_to_check(c.steps, settings)) for c in chains]
-        found = await self._pool.amap("steps", items)
+        asked = [
+            step_check(problem.domain, problem.question, texts_to_check(c.steps, settings))
+            for c in chains
+            for problem in (problems[c.problem_id],)
+        ]
+        found = await judged_async(self._pool, asked)
         return [verdicts_of_steps(v, c.steps, settings) for v, c in zip(found, chains, strict=True)]
 
     async def _run_policies(

@@ -18,4 +18,4 @@ def _copy(item: Example, changed: Changed) -> Example:
     known = tuple(zip(item.soft, item.evidence))
     moved = [added[i] if at is None else known[at] for i, at in enumerate(changed.origin)] if known else []
     soft, evidence = tuple(q for q, _ in moved), tuple(w for _, w in moved)
-    return Example(changed.question, changed.steps, changed.labels, soft, evidence, item.outcome)
+    return Example(changed.question, changed.steps, changed.labels, soft, evidence, item.outcome, item.domain)

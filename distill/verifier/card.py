@@ -96,7 +96,8 @@ def _ids(chain_format: ChainFormat) -> str:
     """The line that leaves the token ids of the prompt and of each step in `ids`."""
     prompt, _, after = chain_format.prompt.partition("{question}")
     text = " + ".join(filter(None, [prompt and repr(prompt), "question", after and repr(after)]))
-    pieces = f"[{text}, *(s.strip() + {chain_format.separator!r} for s in steps)]"
+    strip = "rstrip" if chain_format.keep_indent else "strip"
+    pieces = f"[{text}, *(s.{strip}() + {chain_format.separator!r} for s in steps)]"
     return f"ids = [tok(t, add_special_tokens=not i).input_ids for i, t in enumerate({pieces})]"
 
 

@@ -1,9 +1,9 @@
 """From labelled chains to token ids with one label at the end of every step.
 
 The text is `prompt.replace("{question}", question)` followed by `step.strip() + separator` for every
-step. It is tokenised piece by piece, so that the position of a step's last token is exact whatever
-the tokenizer would merge across a boundary, and the same in training, scoring and the loading
-example of the model card.
+step (`rstrip` with `keep_indent`). It is tokenised piece by piece, so that the position of a step's
+last token is exact whatever the tokenizer would merge across a boundary, and the same in training,
+scoring and the loading example of the model card.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,8 @@ class Example:
     """How much stands behind each `soft`: 1 - the width of its 95% interval, 0 for none."""
     outcome: int | None = None
     """1 if the chain's final answer is correct, 0 if not, None unknown; for the outcome loss."""
+    domain: str = "math"
+    """Whose exact checks judge its steps (`distill.domains`)."""
 
     @property
     def first_error(self) -> int | None:
@@ -49,12 +51,14 @@ class ChainFormat:
     windows: bool = False
     max_length: int | None = None
     """Tokens of a window, as in training; None (folders of old): the model's whole context."""
+    keep_indent: bool = False
+    """Whether a step keeps the blanks that it begins with."""
 
     @classmethod
     def of(cls, settings: VerifierSettings) -> "ChainFormat":
         """The format that a recipe asks for."""
         windows = settings.long_chains == "windows"
-        return cls(settings.prompt, settings.separator, windows, settings.max_length)
+        return cls(settings.prompt, settings.separator, windows, settings.max_length, settings.keep_indent)
 
     def limit(self, context: int) -> int:
         """Tokens to score at once with a model of `context` tokens. Windows are as long as in training: at
@@ -63,7 +67,8 @@ class ChainFormat:
 
     def pieces(self, question: str, steps: Sequence[str]) -> list[str]:
         """The prompt, then one piece a step; joined they are the text that the model reads."""
-        return [self.prompt.replace("{question}", question), *(s.strip() + self.separator for s in steps)]
+        strip = str.rstrip if self.keep_indent else str.strip
+        return [self.prompt.replace("{question}", question), *(strip(s) + self.separator for s in steps)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
         labels[keep:] = [IGNORED] * (len(labels) - keep)
         evidence[keep:] = [0.0] * (len(labels) - keep)
     texts = item.problem.question, item.chain.steps
-    return Example(*texts, tuple(labels), tuple(soft), tuple(evidence), _outcome(item))
+    return Example(*texts, tuple(labels), tuple(soft), tuple(evidence), _outcome(item), item.problem.domain)
 
 
 def soft_target(label: StepLabel) -> tuple[float, float]:

@@ -92,9 +92,12 @@ def export(
     return ExportResult(folder, best, figures, measured[best], as_trained, full, f1_full, package)
 
 
-def finish(folder: Path, hybrid: HybridParams | None, figures: dict[str, Any]) -> Package:
-    """Add the fitted hybrid and the final figures to a shipped folder and write its card anew."""
-    package = update_package(folder, hybrid=hybrid, figures=read_package(folder).figures | figures)
+def finish(
+    folder: Path, hybrid: HybridParams | None, figures: dict[str, Any], domain: str = "math"
+) -> Package:
+    """Add the fitted hybrid, the final figures and the domain to a shipped folder; write its card anew."""
+    figures = read_package(folder).figures | figures
+    package = update_package(folder, hybrid=hybrid, figures=figures, domain=domain)
     write_card(folder, package)
     return package
 

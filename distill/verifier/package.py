@@ -42,6 +42,8 @@ class Package:
     provenance: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     size: dict[str, Any] = field(default_factory=dict)
+    domain: str = "math"
+    """Whose exact checks the hybrid was fitted with; chains of another kind name theirs (`distill score`)."""
 
 
 def write_package(folder: Path, package: Package) -> None:
@@ -77,6 +79,7 @@ def read_package(folder: Path) -> Package:
         calibration=Calibration(**record["calibration"]),
         hybrid=hybrid,
         base=base,
+        domain=record.get("domain", "math"),
         **{key: record[key] for key in ("provenance", "figures", "size")},
     )
 

@@ -10,7 +10,7 @@ What counts as right is the truth table of docs/world.md.
 
 from generators.world.families import FAMILIES, SPLITS, WORLD_VERSION, sample_problem, split_of
 from generators.world.graph import Graph, Quantity, decode
-from generators.world.judge import KINDS, Judgement, answer_of, judge, judge_step
+from generators.world.judge import KINDS, Judgement, answer_of, has_answer, judge, judge_step
 from generators.world.mutate import Attempt, attempts, corrupt, recite
 from generators.world.numbers import format_number, parse_number
 from generators.world.slips import CORRUPTIONS
@@ -33,6 +33,7 @@ __all__ = [
     "corrupt",
     "decode",
     "format_number",
+    "has_answer",
     "judge",
     "judge_step",
     "parse_number",

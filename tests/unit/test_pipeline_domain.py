@@ -1,6 +1,7 @@
 """A recipe's domain may name a checker of one's own; it alone then judges final answers."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def check(text, reference):
 """
 
 
-@pytest.mark.parametrize("domain", ["own_domain:check", "math", "physics"])
+@pytest.mark.parametrize("domain", ["own_domain:check", "math"])
 def test_the_checker_that_a_domain_names(
     domain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,7 +34,8 @@ def test_the_checker_that_a_domain_names(
             "teacher": {"backend": "scripted", "model": "scripted:world", "max_new_tokens": 2000},
         }
     )
-    problems = load_problems(asked.problems, asked.seed, "label")[:8]
+    found = load_problems(asked.problems, asked.seed, "label")[:8]
+    problems = [replace(problem, domain=domain) for problem in found]
     RunFolder.writer(tmp_path).commit_shard("problems", 0, problems, {}, "f")
     inputs = tuple(str(tmp_path / stage / "shard-00000.parquet") for stage in ("problems", "chains"))
     task = ShardTask("chains", 0, inputs, "f", 1)

@@ -1,0 +1,121 @@
+"""Which checker judges the answers and steps of which domain: the one place where domains differ.
+
+| domain | final answer | steps |
+|---|---|---|
+| `math`, `arith-world` | compared with the reference (`math`) | equations (`steps`) |
+| `logic`, `logic-world` | entailment from the premises (`logic`) | entailment (`deduction`) |
+| `code`, `code-world` | the tests, in the sandbox (`code`) | syntax, names, examples (`code_steps`) |
+| `module:function` | your own function | equations (`steps`) |
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill.errors import DataError
+from distill.records import Problem
+
+Asked = tuple[str, tuple[Any, ...]]
+"""A checker's name in `checkers.Pool`, and the item that it is given."""
+_FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)(?:^(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+
+
+def answer_check(problem: Problem, text: str) -> Asked:
+    """How to judge the final answer that `text`, a whole chain, gives to `problem`.
+
+    Raises:
+        DataError: the problem lacks what its domain's checker needs.
+    """
+    kind = _kind(problem.domain)
+    if kind == "logic":
+        payload = _payload(problem)
+        return "logic", (payload["premises"], payload["conclusion"], text)
+    if kind == "code":
+        entry = json.loads(problem.payload).get("entry_point") if problem.payload else None
+        return "code", (program_of(text), _tests(problem), {"entry_point": entry})
+    return (problem.domain if ":" in problem.domain else "math"), (text, problem.reference)
+
+
+def step_check(domain: str, question: str, steps: Sequence[str]) -> Asked:
+    """How to judge the steps of a chain, from what a verifier is given too: question and steps alone."""
+    kind = _kind(domain)
+    if kind == "logic":
+        return "deduction", (premises_of(question), list(steps))
+    return ("code_steps" if kind == "code" else "steps"), (question, list(steps))
+
+
+def judged(pool: Any, asked: Sequence[Asked]) -> list[Any]:
+    """What `pool` (a `checkers.Pool`) finds, in order: a verdict an answer, a list of them a chain."""
+    found: list[Any] = [None] * len(asked)
+    for checker, places in _by_checker(asked).items():
+        _put(found, places, pool.map(checker, [asked[i][1] for i in places]))
+    return found
+
+
+async def judged_async(pool: Any, asked: Sequence[Asked]) -> list[Any]:
+    """As `judged`, without blocking the event loop."""
+    found: list[Any] = [None] * len(asked)
+    for checker, places in _by_checker(asked).items():
+        _put(found, places, await pool.amap(checker, [asked[i][1] for i in places]))
+    return found
+
+
+def common_domain(chains: Sequence[Any]) -> str:
+    """The `domain` that all `chains` share; "math" for several."""
+    found = {chain.domain for chain in chains}
+    return str(found.pop()) if len(found) == 1 else "math"
+
+
+def program_of(text: str) -> str:
+    """The program in a chain: its fenced blocks, or all of it where there is none (a plan in comments)."""
+    blocks = _FENCED.findall(text)
+    return "\n".join(blocks) if blocks else text
+
+
+def premises_of(question: str) -> list[str]:
+    """The sentences of a logic problem without what is asked: the first question, or the first sentence that
+    begins with one (`True or false: ...`), and all after it."""
+    sentences = [part.strip() for part in _SENTENCE.split(question.strip()) if part.strip()]
+    asked = (i for i, sentence in enumerate(sentences) if _asks(sentence))
+    return sentences[: next(asked, len(sentences))]
+
+
+def _asks(sentence: str) -> bool:
+    return sentence.endswith("?") or sentence.lower().startswith(("true or false", "true, false"))
+
+
+def _kind(domain: str) -> str:
+    return domain.removesuffix("-world")
+
+
+def _payload(problem: Problem) -> Mapping[str, Any]:
+    try:
+        payload = json.loads(problem.payload)
+        return {"premises": payload["premises"], "conclusion": payload["conclusion"]}
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"expected premises and a conclusion with the logic problem {problem.id}, found none. Give "
+            "problems.source a file with `context` and `question`."
+        ) from None
+
+
+def _tests(problem: Problem) -> list[Any]:
+    try:
+        tests = json.loads(problem.reference)
+    except ValueError:
+        return [problem.reference]
+    return tests if isinstance(tests, list) else [problem.reference]
+
+
+def _by_checker(asked: Sequence[Asked]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, (checker, _) in enumerate(asked):
+        places.setdefault(checker, []).append(place)
+    return places
+
+
+def _put(found: list[Any], places: Sequence[int], verdicts: Sequence[Any]) -> None:
+    for place, verdict in zip(places, verdicts, strict=True):
+        found[place] = verdict

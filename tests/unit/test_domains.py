@@ -1,0 +1,72 @@
+"""One table says which checker judges which domain; a batch of several domains keeps its order."""
+
+import json
+
+import checkers
+from checkers.verdict import Status
+from distill.domains import answer_check, common_domain, judged, premises_of, program_of, step_check
+from distill.records import Problem
+from distill.steps import strip_step
+from distill.verifier import ChainFormat, Example
+
+LOGIC = Problem(
+    "l",
+    "Bob is red. Red people are cold. Is Bob cold?",
+    "True",
+    "logic",
+    payload=json.dumps({"premises": ["Bob is red.", "Red people are cold."], "conclusion": "Bob is cold."}),
+)
+CODE = Problem("c", "Double x.", json.dumps(["assert f(2) == 4"]), "code", payload='{"entry_point": "f"}')
+MATH = Problem("m", "3 * 4?", "12")
+
+
+def test_answers_of_three_domains_in_one_batch() -> None:
+    asked = [
+        answer_check(LOGIC, "Bob is red, so Bob is cold.\nAnswer: True\n"),
+        answer_check(MATH, "3 * 4 = 12\nAnswer: 13\n"),
+        answer_check(CODE, "# double\ndef f(x):\n    return 2 * x\n"),
+        answer_check(LOGIC, "Answer: Unknown\n"),
+        answer_check(CODE, "Plan.\n```python\ndef f(x):\n    return x\n```\n"),
+    ]
+    with checkers.Pool(workers=1) as pool:
+        found = [verdict.status for verdict in judged(pool, asked)]
+    right, wrong = Status.CORRECT, Status.INCORRECT
+    assert found == [right, wrong, right, wrong, wrong]
+
+
+def test_steps_of_two_domains_in_one_batch() -> None:
+    asked = [
+        step_check("math", "q", ["3 * 4 = 13"]),
+        step_check("logic-world", LOGIC.question, ["Bob is cold.", "Bob is kind."]),
+        step_check("arith-world", "q", ["3 * 4 = 12"]),
+    ]
+    with checkers.Pool(workers=1) as pool:
+        found = [[verdict.status.value for verdict in chain] for chain in judged(pool, asked)]
+    assert found == [["incorrect"], ["correct", "incorrect"], ["correct"]]
+
+
+def test_the_premises_are_what_stands_before_the_question() -> None:
+    assert premises_of("Bob is red. Red people are cold. Is Bob cold?") == [
+        "Bob is red.",
+        "Red people are cold.",
+    ]
+    assert premises_of("Bob is red. True or false: Bob is cold.") == ["Bob is red."]
+
+
+def test_a_program_is_what_is_fenced_or_all() -> None:
+    assert program_of("Plan.\n```python\nx = 1\n```\nDone.\n") == "x = 1\n"
+    assert program_of("Plan.\n```python\nx = 1\n") == "x = 1\n"
+    assert program_of("# plan\nx = 1\n") == "# plan\nx = 1\n"
+
+
+def test_indentation_is_kept_where_it_means_something() -> None:
+    assert strip_step("    return s\n") == "    return s"
+    assert strip_step(" and so on.\n") == "and so on."
+    assert strip_step("\n\n  x = 1\n") == "  x = 1"
+    pieces = ChainFormat(keep_indent=True).pieces("q", ["def f(x):\n", "    return x\n"])
+    assert pieces == ["q\n", "def f(x):\n", "    return x\n"]
+
+
+def test_chains_of_several_domains_name_theirs() -> None:
+    one, other = Example("q", ("a",), (1,), domain="logic"), Example("q", ("a",), (1,), domain="code")
+    assert (common_domain([one, one]), common_domain([one, other])) == ("logic", "math")
