@@ -419,6 +419,8 @@ class PretrainSettings(Settings):
     corpus: Literal["solutions", "marked"] = "solutions"
     """`solutions`: worked solutions with slips (a teacher); `marked`: solutions whose wrong steps
     are followed by `Wrong.` and tried again (a verifier's base)."""
+    worlds: Annotated[list[Literal["arith", "logic", "code"]], Field(min_length=1)] = ["arith"]
+    """Whose solutions are learnt, in equal parts; drills, recitals and marks are of `arith` alone."""
     start: str = ""
     """A trained model of the same shape to go on from, a folder or `builtin:NAME`; empty: fresh weights."""
     seed: int = 0

@@ -22,7 +22,7 @@ from distill.first_error import predict_first_error
 from distill.perturb import PERTURBATIONS, original, perturb
 from distill.records import LabelledChain, Outcome, ScoredChain, content_id
 from distill.report.charts import reliability
-from distill.verifier import Verifier, calibrate, examples
+from distill.verifier import Example, Verifier, calibrate, examples
 from distill.verifier.package import write_json
 
 RESAMPLES = 1000
@@ -140,6 +140,11 @@ def adversarial(verifier: Verifier, data: str, limit: int | None, seed: int) -> 
     """How far each perturbation moves the scores of labelled chains' steps."""
     chains, _ = load_source(SourceSettings(path=data, limit=limit))
     known = [item for item in examples(chains, False) if item.first_error is not None]
+    return {"perturbations": perturbation_figures(verifier, known, seed), "n_chains": len(known)}
+
+
+def perturbation_figures(verifier: Verifier, known: Sequence[Example], seed: int) -> Figures:
+    """For each perturbation that changes any chain of `known`: see `robustness_figures`."""
     plain = [original(item.question, item.steps, item.labels) for item in known]
     before = verifier.score([(chain.question, chain.steps) for chain in plain])
     found = {}
@@ -153,7 +158,7 @@ def adversarial(verifier: Verifier, data: str, limit: int | None, seed: int) -> 
         ]
         if moved:
             found[name] = robustness_figures(moved, verifier.threshold, RESAMPLES, seed)
-    return {"perturbations": found, "n_chains": len(plain)}
+    return found
 
 
 BENCHMARKS: dict[str, Callable[[Verifier, str, int | None, int], Figures]] = {

@@ -15,13 +15,14 @@ belongs to a name, at a fraction of the tokens that it costs inside word problem
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, NamedTuple
 
 from distill.config import PretrainSettings
 from distill.records import Problem, derived_seed
+from generators.truth import world
 from generators.world import attempts, recite, sample_problem, solve
 
 MARK = "Wrong.\n"
@@ -62,6 +63,10 @@ def documents(
 def document(settings: PretrainSettings, seed: int) -> Document:
     """One problem with a solution of the corpus' kind, or a drill."""
     rng = random.Random(seed)
+    if (name := _world_of(settings, rng)) != "arith":
+        known = world(f"{name}-world")
+        problem = known.sample_problem(seed, "pretrain")
+        return _solution(settings, problem, known.solve(problem, rng, settings.slips).steps)
     kind = rng.random()
     if kind < settings.drill_fraction:
         return _drill(settings, seed, rng)
@@ -74,7 +79,16 @@ def document(settings: PretrainSettings, seed: int) -> Document:
         return Document(
             (question, *(piece for a in tries for piece in _marked(a.step, a.wrong_at, settings)))
         )
-    steps = solve(problem, rng, settings.slips, settings.stated_fraction).steps
+    return _solution(settings, problem, solve(problem, rng, settings.slips, settings.stated_fraction).steps)
+
+
+def _world_of(settings: PretrainSettings, rng: random.Random) -> str:
+    worlds = settings.worlds
+    return worlds[0] if len(worlds) == 1 else worlds[int(rng.random() * len(worlds))]
+
+
+def _solution(settings: PretrainSettings, problem: Problem, steps: Sequence[str]) -> Document:
+    question = Piece(problem.question + "\n", settings.question_weight)
     return Document((question, *(Piece(step + "\n", 1.0) for step in steps)))
 
 
