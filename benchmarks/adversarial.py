@@ -2,8 +2,8 @@
 
 Two verifiers of the same base, labels, seed and epochs, one of them shown a share of its training chains a
 second time, harmlessly changed (`verifier.augmentation`). Both are measured on held-out chains, each plain
-and in every way of `distill/perturb.py`. The filler sentences and confident words of the augmentation are those
-of the measurement: what is shown is that a verifier can learn to ignore them, not that it ignores all such text.
+and in every way of `distill/perturb.py`. The fillers and confident words of the augmentation are those of
+the measurement: what is shown is that a verifier can learn to ignore them, not that it ignores all such.
 
     python benchmarks/adversarial.py --run runs/quickstart [--chains 600] [--share 0.3] [--epochs 3]
     python benchmarks/adversarial.py --data FOLDER/step_labels --base MODEL [--chains 600] [--epochs 1]
