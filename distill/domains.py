@@ -19,6 +19,8 @@ from distill.records import Problem
 Asked = tuple[str, tuple[Any, ...]]
 """A checker's name in `checkers.Pool`, and the item that it is given."""
 _FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)(?:^(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_ASKS = re.compile(r"\?$|^true,? (?:or )?false", re.IGNORECASE)
+_CHOICE = re.compile(r"true(?:, false,?)? or (?:false|unknown)\?", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
 
 
@@ -75,15 +77,13 @@ def program_of(text: str) -> str:
 
 
 def premises_of(question: str) -> list[str]:
-    """The sentences of a logic problem without what is asked: the first question, or the first sentence that
-    begins with one (`True or false: ...`), and all after it."""
+    """The sentences of a logic problem without what is asked, nor the claim that it is asked of: "... Is Bob
+    cold?", "... True or false: Bob is cold.", "... Bob is cold. True, False or Unknown?", "... is it true
+    or false? Bob is cold."."""
     sentences = [part.strip() for part in _SENTENCE.split(question.strip()) if part.strip()]
-    asked = (i for i, sentence in enumerate(sentences) if _asks(sentence))
-    return sentences[: next(asked, len(sentences))]
-
-
-def _asks(sentence: str) -> bool:
-    return sentence.endswith("?") or sentence.lower().startswith(("true or false", "true, false"))
+    asked = next((i for i, sentence in enumerate(sentences) if _ASKS.search(sentence)), len(sentences))
+    claim_before = sentences[asked:] and _CHOICE.fullmatch(sentences[asked]) and asked == len(sentences) - 1
+    return sentences[: asked - 1 if claim_before else asked]
 
 
 def _kind(domain: str) -> str:

@@ -2,7 +2,7 @@
 
 A number of up to three digits is one piece, as in Llama 3: a model this small copies one token far more
 surely than two. The newline is always a token of its own, so that a step ends at a token boundary
-whatever follows it.
+whatever follows it. So is the indentation of a line of code, but for the blank before its first word.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 END = "<|end|>"
 PAD = "<|pad|>"
-PIECES = Regex(r"\n| ?\d{1,3}| ?\p{L}+| ?[^\s\p{L}\d]|\s")
+PIECES = Regex(r"\n| ?\d{1,3}| ?\p{L}+| ?[^\s\p{L}\d]| +(?= )|\s")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

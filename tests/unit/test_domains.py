@@ -51,6 +51,8 @@ def test_the_premises_are_what_stands_before_the_question() -> None:
         "Red people are cold.",
     ]
     assert premises_of("Bob is red. True or false: Bob is cold.") == ["Bob is red."]
+    assert premises_of("Bob is red. Bob is cold. True, False or Unknown?") == ["Bob is red."]
+    assert premises_of("Bob is red. Is this true, false, or unknown? Bob is cold.") == ["Bob is red."]
 
 
 def test_a_program_is_what_is_fenced_or_all() -> None:
