@@ -35,8 +35,8 @@ def answer_check(problem: Problem, text: str) -> Asked:
         payload = _payload(problem)
         return "logic", (payload["premises"], payload["conclusion"], text)
     if kind == "code":
-        entry = json.loads(problem.payload).get("entry_point") if problem.payload else None
-        return "code", (program_of(text), _tests(problem), {"entry_point": entry})
+        options = _tests(problem)
+        return "code", (program_of(text), options.pop("tests"), options)
     return (problem.domain if ":" in problem.domain else "math"), (text, problem.reference)
 
 
@@ -101,12 +101,13 @@ def _payload(problem: Problem) -> Mapping[str, Any]:
         ) from None
 
 
-def _tests(problem: Problem) -> list[Any]:
+def _tests(problem: Problem) -> dict[str, Any]:
+    """`tests` and the other options of `checkers.check_code`; a reference that is no such JSON is a test."""
     try:
-        tests = json.loads(problem.reference)
+        options = json.loads(problem.reference)
     except ValueError:
-        return [problem.reference]
-    return tests if isinstance(tests, list) else [problem.reference]
+        options = None
+    return options if isinstance(options, dict) and "tests" in options else {"tests": [problem.reference]}
 
 
 def _by_checker(asked: Sequence[Asked]) -> dict[str, list[int]]:

@@ -16,7 +16,8 @@ LOGIC = Problem(
     "logic",
     payload=json.dumps({"premises": ["Bob is red.", "Red people are cold."], "conclusion": "Bob is cold."}),
 )
-CODE = Problem("c", "Double x.", json.dumps(["assert f(2) == 4"]), "code", payload='{"entry_point": "f"}')
+CODE = Problem("c", "Double x.", json.dumps({"tests": ["assert f(2) == 4"], "entry_point": "f"}), "code")
+PLAIN = Problem("p", "Double x.", "assert f(2) == 4", "code")
 MATH = Problem("m", "3 * 4?", "12")
 
 
@@ -27,11 +28,12 @@ def test_answers_of_three_domains_in_one_batch() -> None:
         answer_check(CODE, "# double\ndef f(x):\n    return 2 * x\n"),
         answer_check(LOGIC, "Answer: Unknown\n"),
         answer_check(CODE, "Plan.\n```python\ndef f(x):\n    return x\n```\n"),
+        answer_check(PLAIN, "def f(x): return x + x"),
     ]
     with checkers.Pool(workers=1) as pool:
         found = [verdict.status for verdict in judged(pool, asked)]
     right, wrong = Status.CORRECT, Status.INCORRECT
-    assert found == [right, wrong, right, wrong, wrong]
+    assert found == [right, wrong, right, wrong, wrong, right]
 
 
 def test_steps_of_two_domains_in_one_batch() -> None:
