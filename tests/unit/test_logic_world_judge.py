@@ -64,6 +64,7 @@ TABLE = [
     ("Eva is calm, so Eva is not big.", "wrong_person"),
     ("Tom is tall, so Eva is proud.", "wrong_person"),
     ("Tom is tall, so Tom is kind.", "wrong_person"),
+    ("Tom is proud, so Eva is tall.", "wrong_person"),
     ("Eva is proud.", "wrong_person"),
     ("Tom is tall, so Eva is young.", "unsupported"),
     ("Eva is kind, so Eva is neat.", "unsupported"),
