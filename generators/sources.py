@@ -9,11 +9,13 @@ never moves a held-out one.
 import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from distill.config import ProblemSettings
 from distill.errors import DataError
 from distill.records import Problem, content_id, derived_seed
+from generators.logic_files import CONTEXT, OPTIONS, logic_problem
 from generators.tables import Row, read_file, read_hub
 from generators.truth import world
 
@@ -29,7 +31,8 @@ def load_problems(settings: ProblemSettings, seed: int, part: Part) -> list[Prob
     """Exactly `count` problems to label, or `heldout` problems to evaluate on, without duplicates.
 
     A function of (settings, seed, part). A reference is kept as it is written, so that its checker can
-    read forms such as `... #### 18`.
+    read forms such as `... #### 18`; in the domain `logic` it is True, False or Unknown
+    (`generators.logic_files`).
 
     Raises:
         DataError: the data cannot be read, lacks a column, has rows without a question or reference, or
@@ -73,14 +76,21 @@ def _problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[
     _check_columns(rows, settings)
     for field in settings.columns:
         _check_filled(rows, settings, field)
+    make = _logic_problem if settings.domain == "logic" else _problem
     for row in rows:
-        yield row.number, _problem(row.values, settings)
+        try:
+            yield row.number, make(row.values, settings)
+        except ValueError as fault:
+            raise DataError(f"row {row.number} of '{settings.path}': {fault}") from fault
 
 
 def _check_columns(rows: Iterable[Row], settings: ProblemSettings) -> None:
     """Every mapped column exists somewhere."""
     present = {name: None for row in rows for name in row.values}
-    absent = [f"{name} (for {field})" for field, name in settings.columns.items() if name not in present]
+    wanted: list[tuple[str, str]] = [*settings.columns.items()]
+    if settings.domain == "logic":
+        wanted.append(("facts and rules", CONTEXT))
+    absent = [f"{name} (for {field})" for field, name in wanted if name not in present]
     if absent:
         raise DataError(
             f"expected column {', '.join(absent)} in '{settings.path}', found {', '.join(present)}. "
@@ -111,6 +121,13 @@ def _problem(values: Mapping[str, Any], settings: ProblemSettings) -> Problem:
         domain=settings.domain,
         source=f"{settings.source}:{settings.path}",
     )
+
+
+def _logic_problem(values: Mapping[str, Any], settings: ProblemSettings) -> Problem:
+    row = {name: values.get(name) for name in (CONTEXT, OPTIONS)}
+    for field, column in settings.columns.items():
+        row["answer" if field == "reference" else field] = _text(values[column])
+    return replace(logic_problem(row), source=f"{settings.source}:{settings.path}")
 
 
 def _text(value: Any) -> str:

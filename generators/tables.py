@@ -25,7 +25,7 @@ class Row:
 
 
 def read_file(path: str) -> list[Row]:
-    """All rows of a JSONL, CSV or Parquet file, plain or gzipped; the name's suffix says which.
+    """All rows of a JSONL, JSON (one list), CSV or Parquet file, plain or gzipped; the suffix says which.
 
     Raises:
         DataError: no such file, an unknown suffix, or a row that cannot be read.
@@ -62,6 +62,13 @@ def _read_jsonl(raw: bytes, path: str) -> list[Row]:
     return rows
 
 
+def _read_json(raw: bytes, path: str) -> list[Row]:
+    found = json.loads(raw.decode("utf-8-sig"), parse_float=str, parse_int=str)
+    if not isinstance(found, list) or not all(isinstance(values, dict) for values in found):
+        raise DataError(f"expected one list of JSON objects in '{path}'. One object a line is .jsonl")
+    return [Row(number, values) for number, values in enumerate(found, start=1)]
+
+
 def _read_csv(raw: bytes, path: str) -> list[Row]:
     reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
     try:
@@ -87,6 +94,7 @@ def _read_parquet(raw: bytes, path: str) -> list[Row]:
 
 _READERS: dict[str, Callable[[bytes, str], list[Row]]] = {
     ".jsonl": _read_jsonl,
+    ".json": _read_json,
     ".csv": _read_csv,
     ".parquet": _read_parquet,
 }

@@ -125,5 +125,3 @@ def model(clauses: Sequence[Literals], true: Literals) -> Literals | None:
     choice = choices & -choices
     found = model(clauses, true | choice)
     return found if found is not None else model(clauses, true | negated(choice))
-
-

@@ -55,7 +55,10 @@ class Draft:
 
 
 def draw(rng: random.Random, depth: int, answer: Answer) -> Theory:
-    """A theory whose claim is decided in `depth` steps, or stays open after as many; not yet known to be sound."""
+    """A theory whose claim is meant to be decided in `depth` steps, or to stay open after as many.
+
+    Whether it is, and whether the theory is sound, is for the caller to see.
+    """
     draft = Draft(rng, depth)
     draft.line.append(draft.fresh())
     draft.given[draft.asked] = draft.line[0]
@@ -124,8 +127,8 @@ def _missing(draft: Draft, ground: Literals) -> Literals:
     if draft.chance(0.25) and draft.line[0] != ground:
         return negated(draft.line[0])
     missing = draft.fresh()
-    if draft.chance(0.6):
-        draft.given[draft.people[-1]] |= missing
+    if draft.chance(0.6):  # of another the rule then holds, at times whole
+        draft.given[draft.people[-1]] |= missing | (ground if draft.chance(0.4) else 0)
     return missing
 
 

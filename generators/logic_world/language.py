@@ -117,7 +117,7 @@ def _read_statements(text: str) -> tuple[Statement, ...] | None:
 
 
 def _read_phrase(phrases: list[str]) -> Literals:
-    """The literals of `calm`, `not rich`; 0 if one cannot be read, or nothing says how far a `not` reaches."""
+    """The literals of `calm`, `not rich`; 0 if one cannot be read, or how far a `not` reaches is unclear."""
     literals = 0
     for text in phrases:
         literal = _LITERALS.get(text, 0)

@@ -23,7 +23,7 @@ _ANSWERS: tuple[Answer, ...] = ("True", "False", "Unknown")
 
 
 def split_of(sentences: Iterable[str]) -> str:
-    """The one split that may hold the premises and claim: a hash of the sentences, in any order, modulo 10."""
+    """The one split that may hold the premises and claim: a hash of them, in any order, modulo 10."""
     text = " ".join(sorted(sentences))
     bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10
     return next(name for name, buckets in SPLITS.items() if bucket in buckets)

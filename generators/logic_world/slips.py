@@ -67,7 +67,7 @@ def _wrong_person(state: State, rule: Rule | None) -> Deduction | None:
         if some.body & state.theory.known[other] == some.body and not some.head & state.believed
     ]
     if options and state.rng.random() < P_USUAL:
-        return _pick(state.rng, options)
+        return _telling(state, options)
     if not rule or not others:
         return None
     other = _pick(state.rng, others)
@@ -84,7 +84,7 @@ def _converse(state: State, rule: Rule | None) -> Deduction | None:
             for other, known in state.theory.known.items()
             for back in _backwards(state.theory.rules, other, known)
         ]
-    return _pick(state.rng, options) if options else None
+    return _telling(state, options) if options else None
 
 
 def _backwards(rules: Sequence[Rule], person: str, known: Literals) -> list[Deduction]:
@@ -97,7 +97,7 @@ def _backwards(rules: Sequence[Rule], person: str, known: Literals) -> list[Dedu
 
 
 def _premise(state: State, rule: Rule | None) -> Deduction | None:
-    """A rule applied though a condition, which is stated, does not hold; or a right one with a false ground."""
+    """A rule applied though a condition that is stated does not hold; or a false ground for a right step."""
     person = state.theory.claim.person
     blocked = [some for some in state.theory.rules if some.body & ~state.believed]
     if blocked and (not rule or state.rng.random() < P_USUAL):
@@ -114,6 +114,13 @@ _MAKERS: dict[str, Callable[[State, Rule | None], Deduction | None]] = {
     "negated": _negated,
     "wrong_person": _wrong_person,
 }
+
+
+def _telling(state: State, options: list[Deduction]) -> Deduction:
+    """One that settles the claim, if there is any."""
+    claim = state.theory.claim.literals | negated(state.theory.claim.literals)
+    settling = [option for option in options if option.conclusions[0].literals & claim]
+    return _pick(state.rng, settling or options)
 
 
 def _mentioned(state: State) -> list[Literals]:

@@ -85,10 +85,10 @@ def test_numbers_stay_as_written(tmp_path):
 def test_column_map_and_own_ids(tmp_path):
     rows = [{"uid": f"u{i}", "problem": f"p{i}", "solution": str(i)} for i in range(3)]
     columns = {"question": "problem", "reference": "solution", "id": "uid"}
-    here = settings(write(tmp_path, "a.jsonl", rows), columns=columns, count=3, heldout=0, domain="logic")
+    here = settings(write(tmp_path, "a.jsonl", rows), columns=columns, count=3, heldout=0, domain="chemistry")
     found = sorted(load_problems(here, 0, "label"), key=lambda problem: problem.id)
     assert [(p.id, p.question, p.reference, p.domain) for p in found] == [
-        (f"u{i}", f"p{i}", str(i), "logic") for i in range(3)
+        (f"u{i}", f"p{i}", str(i), "chemistry") for i in range(3)
     ]
 
 
@@ -135,7 +135,9 @@ def test_ids_must_be_unique(tmp_path):
         ("a.parquet", b"not parquet", "readable"),
         ("a.csv", b"question,answer\nq,1,2\n", "row 1"),
         ("a.csv", b'question,answer\n"q,1\n', "CSV"),
-        ("a.xlsx", b"", r"\.csv, \.jsonl, \.parquet"),
+        ("a.json", b'{"question": "q", "answer": "1"}', "one list of JSON objects"),
+        ("a.json", b'[{"question": ', "readable"),
+        ("a.xlsx", b"", r"\.csv, \.json, \.jsonl, \.parquet"),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, message):
