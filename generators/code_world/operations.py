@@ -6,12 +6,16 @@ value and `W` for the one that takes the result.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Literal
 
 Kind = Literal["list", "number"]
 Value = Any  # an int, or a list of ints
+Run = Callable[[Value, int], Value]
+Each = Callable[[int, int], int]
+Test = Callable[[int, int], bool]
+_KINDS: dict[str, Kind] = {"l": "list", "n": "number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Operation:
     takes: Kind
     gives: Kind
     told: str
-    run: Callable[[Value, int], Value]
+    run: Run
     numbers: tuple[int, ...] = (0,)
     role: Literal["filter", "map", "other"] = "other"
     element: tuple[str, ...] = ()
@@ -37,21 +41,21 @@ class Operation:
         return self.told.replace("#", str(k))
 
 
-def _filter(name: str, told: str, test: Callable[[int, int], bool], *element: str, numbers=(0,)) -> Operation:  # type: ignore[no-untyped-def]
+def _filter(name: str, told: str, test: Test, *element: str, numbers: tuple[int, ...] = (0,)) -> Operation:
     run = lambda xs, k: [x for x in xs if test(x, k)]  # noqa: E731
     return Operation(name, "list", "list", told, run, numbers, "filter", element)
 
 
-def _map(name: str, told: str, each: Callable[[int, int], int], *element: str, numbers=(0,)) -> Operation:  # type: ignore[no-untyped-def]
+def _map(name: str, told: str, each: Each, *element: str, numbers: tuple[int, ...] = (0,)) -> Operation:
     run = lambda xs, k: [each(x, k) for x in xs]  # noqa: E731
     return Operation(name, "list", "list", told, run, numbers, "map", element)
 
 
 def _other(
-    name: str, kinds: str, told: str, run: Callable[[Value, int], Value], *forms: str, numbers=(0,)
-) -> Operation:  # type: ignore[no-untyped-def]
-    takes, gives = ("list" if kind == "l" else "number" for kind in kinds)
-    return Operation(name, takes, gives, told, run, numbers, forms=forms)  # type: ignore[arg-type]
+    name: str, kinds: str, told: str, run: Run, *forms: str, numbers: tuple[int, ...] = (0,)
+) -> Operation:
+    takes, gives = (_KINDS[kind] for kind in kinds)
+    return Operation(name, takes, gives, told, run, numbers, forms=forms)
 
 
 _SMALL, _FEW = tuple(range(1, 10)), (1, 2, 3)
@@ -83,7 +87,7 @@ _ALL = (
     _other("running", "ll", "take the running sums", lambda v, k: list(accumulate(v)),
            _RUNNING, "=[sum(V[:i + 1]) for i in range(len(V))]"),
     _other("pairs", "ll", "take the differences of neighbours",
-           lambda v, k: [b - a for a, b in zip(v, v[1:])],
+           lambda v, k: [b - a for a, b in pairwise(v)],
            "=[b - a for a, b in zip(V, V[1:])]", "=[V[i + 1] - V[i] for i in range(len(V) - 1)]"),
     _other("sum", "ln", "take the sum", lambda v, k: sum(v), "=sum(V)", _SUM),
     _other("count", "ln", "take the count", lambda v, k: len(v), "=len(V)", _COUNT),

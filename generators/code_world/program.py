@@ -62,13 +62,14 @@ class Program:
         if isinstance(statement, ast.FunctionDef):
             raise ProgramError("malformed")
         if isinstance(statement, ast.Return):
-            return self._return(statement)
-        if isinstance(statement, ast.For | ast.If):
-            return self._compound(statement, found)
-        if self._open:
+            self._return(statement)
+        elif isinstance(statement, ast.For | ast.If):
+            self._compound(statement, found)
+        elif self._open:
             self._open[-1].body.append(statement)
-            return self._check_loop()
-        self._simple(statement)
+            self._check_loop()
+        else:
+            self._simple(statement)
 
     # Blocks
 
@@ -102,9 +103,10 @@ class Program:
             self._open.append(_Block(statement, line.indent))
         elif self._open:
             self._open[-1].body.append(statement)
+        if self._open:
+            self._check_loop()
         else:
-            return self._end_loop(statement)
-        self._check_loop()
+            self._end_loop(statement)
 
     def _folded(self, more: Sequence[ast.stmt]) -> ast.For:
         """The open loop as a statement, with `more` in its innermost block."""

@@ -4,6 +4,8 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 from distill.records import Problem
 from generators.code_world.build import Task, decode
@@ -11,6 +13,7 @@ from generators.code_world.judge import judge
 from generators.code_world.operations import OPERATIONS, Applied
 from generators.code_world.solve import Solution, head_line, plan_lines, program_lines
 
+T = TypeVar("T")
 WEIGHTS = {
     "constant": 18,
     "operator": 18,
@@ -30,21 +33,22 @@ _OPERATOR = re.compile(r"(?<= )(?:\+=|\*=|-=|==|!=|>=|<=|>|<|\+|-|\*\*|\*|%)(?= 
 _OTHERS = {
     "+=": ("-=", "*="), "*=": ("+=",), "-=": ("+=",), "==": ("!=", ">"), "!=": ("==",), ">": (">=", "<"),
     ">=": (">", "<="), "<": ("<=", ">"), "<=": ("<", ">="), "+": ("-", "*"), "-": ("+",), "**": ("*",),
-    "*": ("+", "**"), "%": ("//",), "max": ("min", "sum"), "min": ("max",), "sum": ("len", "max"), "len": ("sum",),
+    "*": ("+", "**"), "%": ("//",), "max": ("min", "sum"), "min": ("max",),
+    "sum": ("len", "max"), "len": ("sum",),
 }  # fmt: skip
 _VARIABLE = re.compile(r"\b(?:xs|ys|zs|out|[snrmtxiab])\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The operations that the plan names, those that the code does, and changes of single lines."""
+    """The operations that the plan names, and those that the code does."""
 
     plan: tuple[Applied, ...]
     code: tuple[Applied, ...]
 
 
 def solve(problem: Problem, rng: random.Random, slips: float = 0.0) -> Solution:
-    """A varied chain. `slips` is the probability, per line and per operation, of a mistake of a random kind."""
+    """A varied chain. `slips` is the probability, per line and per operation, of a random mistake."""
     task = decode(problem.payload)
     if slips <= 0:
         return Solution(_write(task, Draft(task.operations, task.operations), rng, None))
@@ -136,7 +140,7 @@ def _redrafted(draft: Draft, cause: str, rng: random.Random) -> Draft | None:
 def _runs(code: Sequence[Applied]) -> bool:
     """Whether each operation takes what the one before gives: people seldom sum a number."""
     kinds = [(applied.operation.takes, applied.operation.gives) for applied in code]
-    return all(before[1] == after[0] for before, after in zip(kinds, kinds[1:]))
+    return all(before[1] == after[0] for before, after in pairwise(kinds))
 
 
 def _confused(applied: Applied, rng: random.Random) -> Applied:
@@ -191,7 +195,7 @@ def _syntax(line: str, rng: random.Random) -> str | None:
     return line[:at] + line[at + 1 :]
 
 
-def _pick(rng: random.Random, options):  # type: ignore[no-untyped-def]
+def _pick(rng: random.Random, options: Sequence[T]) -> T:
     return options[int(rng.random() * len(options))]
 
 

@@ -57,9 +57,7 @@ class Writer:
         """The variable for the result: the same one where that can be, sometimes a new one."""
         operation = applied.operation
         names = _LISTS if operation.gives == "list" else _NUMBERS
-        fresh = next(
-            name for name in (*names, *(f"{n}{i}" for i in range(9) for n in names)) if name not in used
-        )
+        fresh = next(name for name in names if name not in used)
         loop = "\n" in form
         if loop or operation.takes != operation.gives:
             return "out" if loop and operation.gives == "list" and "out" not in used else fresh

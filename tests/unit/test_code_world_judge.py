@@ -153,6 +153,7 @@ def test_a_chain(problem, steps, first, kind, complete):
 
 
 LOOP = ["def f(xs):", "    s = 0", "    for x in xs:"]
+OUT = [*HEAD, "    out = []"]
 LOOPS = [
     (PROBLEM, [*LOOP, "        if x % 2 == 0:", "            s += x * x", "    return s"], -1),
     (PROBLEM, [*LOOP, "        if x % 2 == 0:"], -1),
@@ -166,13 +167,13 @@ LOOPS = [
     (PROBLEM, [*LOOP, "        for y in xs:"], 3),
     (PROBLEM, ["def f(xs):", "    for x in xs:"], 1),  # nothing was prepared
     (PROBLEM, ["def f(xs):", "    s = 1", "    for x in xs:"], 2),
-    (PROBLEM, ["def f(xs):", "    out = []", "    for x in xs[1:]:"], 2),
-    (PROBLEM, ["def f(xs):", "    out = []", "    for x in xs:", "        if x % 2 == 0: out.append(x)"], -1),
-    (PROBLEM, ["def f(xs):", "    out = []", "    for i in range(len(xs)):", "        if xs[i] % 2 == 0:"], -1),
-    (PROBLEM, ["def f(xs):", "    out = []", "    for x in xs:", "        xs.append(x)"], 3),
-    (RUNNING, ["def f(xs):", "    out = []", "    for x in xs:", "        if x not in out:"], -1),
-    (RUNNING, ["def f(xs):", "    out = []", "    for x in xs:", "        if x in out:"], 3),
-    (RUNNING, ["def f(xs):", "    xs = list(dict.fromkeys(xs))", "    out = []", "    t = 0", "    for x in xs:",
+    (PROBLEM, [*OUT, "    for x in xs[1:]:"], 2),
+    (PROBLEM, [*OUT, "    for x in xs:", "        if x % 2 == 0: out.append(x)"], -1),
+    (PROBLEM, [*OUT, "    for i in range(len(xs)):", "        if xs[i] % 2 == 0:"], -1),
+    (PROBLEM, [*OUT, "    for x in xs:", "        xs.append(x)"], 3),
+    (RUNNING, [*OUT, "    for x in xs:", "        if x not in out:"], -1),
+    (RUNNING, [*OUT, "    for x in xs:", "        if x in out:"], 3),
+    (RUNNING, [*HEAD, "    xs = list(dict.fromkeys(xs))", "    out = []", "    t = 0", "    for x in xs:",
                "        t += x", "        out.append(t)", "    return out[-1]"], -1),
     (SUMS, ["def f(xs):", "    out = []", "    t = 0", "    for x in xs:", "        out.append(t)"], 4),
     (RUNNING, ["def f(xs):", "    xs = list(set(xs))"], 1),
