@@ -15,6 +15,7 @@ Value = Any  # an int, or a list of ints
 Run = Callable[[Value, int], Value]
 Each = Callable[[int, int], int]
 Test = Callable[[int, int], bool]
+LONGEST = 400  # elements of any list
 _KINDS: dict[str, Kind] = {"l": "list", "n": "number"}
 
 
@@ -64,6 +65,14 @@ _RUNNING = "W = []\nt = 0\nfor x in V:\n    t += x\n    W.append(t)"
 _SUM, _PRODUCT = "W = 0\nfor x in V:\n    W += x", "W = 1\nfor x in V:\n    W *= x"
 _COUNT = "W = 0\nfor x in V:\n    W += 1"
 
+
+def _up_to(value: int) -> list[int]:
+    """1 to `value`; undefined where the list would be longer than any of this world."""
+    if value > LONGEST:
+        raise ValueError(f"expected a number up to {LONGEST}, found one of {value.bit_length()} bits")
+    return list(range(1, value + 1))
+
+
 _ALL = (
     _filter("even", "keep the even numbers", lambda x, k: x % 2 == 0, "x % 2 == 0"),
     _filter("odd", "keep the odd numbers", lambda x, k: x % 2 == 1, "x % 2 == 1", "x % 2 != 0"),
@@ -101,7 +110,7 @@ _ALL = (
     _other("minus", "nn", "subtract # from it", lambda v, k: v - k, "=V - #", "V -= #", numbers=_SMALL),
     _other("negated", "nn", "negate it", lambda v, k: -v, "=-V"),
     _other("size", "nn", "take its absolute value", lambda v, k: abs(v), "=abs(V)"),
-    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: list(range(1, v + 1)),
+    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: _up_to(v),
            "=list(range(1, V + 1))"),
 )  # fmt: skip
 

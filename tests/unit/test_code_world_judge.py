@@ -221,3 +221,9 @@ def test_every_operation_has_an_own_phrase():
     phrases = [o.phrase(k) for o in OPERATIONS.values() for k in o.numbers]
     assert len(set(phrases)) == len(phrases)
     assert json.loads(PROBLEM.reference)["entry_point"] == "f"
+
+
+def test_a_number_that_would_be_a_huge_list_is_only_wrong():
+    drawn = (sample_problem(seed, "pretrain") for seed in range(200))
+    problem = next(p for p in drawn if p.question.startswith("Write f(n). List the numbers"))
+    assert judge(problem, ["def f(n):", "    n = n + 999999999"]).kind == "value"
