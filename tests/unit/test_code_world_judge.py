@@ -6,7 +6,7 @@ import time
 import pytest
 
 from distill.records import Problem
-from generators.code_world import has_answer, judge
+from generators.code_world import has_answer, judge, sample_problem
 from generators.code_world.build import Task, _problem, _tests
 from generators.code_world.operations import OPERATIONS, Applied
 
