@@ -14,9 +14,11 @@ Undecided is never to be counted as wrong. A checker of your own: `checkers.plug
 """
 
 from checkers.code import CallCase, CodeVerdict, Limits, SandboxError, StdinCase, active_layers, check_code
+from checkers.code_steps import check_code_steps
 from checkers.logic import answer_of, check_deduction, check_logic
 from checkers.math import check_math
 from checkers.pool import Pool, PoolError
+from checkers.programs import program_of
 from checkers.steps import check_steps
 from checkers.verdict import Status, Verdict
 
@@ -33,8 +35,10 @@ __all__ = [
     "active_layers",
     "answer_of",
     "check_code",
+    "check_code_steps",
     "check_deduction",
     "check_logic",
     "check_math",
     "check_steps",
+    "program_of",
 ]

@@ -25,15 +25,18 @@ from typing import Any, Literal
 
 from checkers import forkserver, plugins
 from checkers.code import CodeVerdict, Limits, check_code
+from checkers.code_steps import check_code_steps
 from checkers.math import easy_math
 from checkers.steps import check_steps
 from checkers.verdict import Status, Verdict, undecided
 from checkers.worker import FUNCTIONS, NotLoadedError, Result, Worker, WorkerDiedError
 
 _Seen = dict[tuple[str, ...], "Future[Result]"]
-FunctionName = Literal["math", "steps", "logic", "deduction", "code"] | str  # a plug-in, "module:function"
+# Or a plug-in, "module:function".
+FunctionName = Literal["math", "steps", "logic", "deduction", "code", "code_steps"] | str
 
-_BUILT_IN = (*FUNCTIONS, "code")
+_PROGRAMS = ("code", "code_steps")  # judged in the sandbox
+_BUILT_IN = (*FUNCTIONS, *_PROGRAMS)
 _BATCH = 32
 _LARGEST_STEPS_HERE = 20_000  # characters judged in the calling process
 _RECYCLE_AFTER = 5_000  # items, so that sympy's caches do not eat an innocent item's memory
@@ -52,7 +55,7 @@ class PoolError(RuntimeError):
         try:
             Pool().map("chemistry", [("H2O", "water")])
         except PoolError as error:
-            print(error)  # expected one of code, deduction, logic, math, steps or 'module:function', ...
+            print(error)  # expected one of code, code_steps, ... or 'module:function', ...
     """
 
 
@@ -100,9 +103,11 @@ class Pool:
     def map(self, function_name: FunctionName, items: Sequence[tuple[Any, ...]]) -> list[Any]:
         """One result for each item (a tuple of arguments), in order; blocks.
 
-        A result is a list of verdicts, one a step, for "steps" and "deduction", and a Verdict for the others.
+        A result is a list of verdicts, one a step, for "steps", "code_steps" and "deduction", and a
+        Verdict for the others.
         Items of "code" are (program, tests) or (program, tests, {"entry_point": "f"}), with the keywords of
-        `check_code`; unless they say otherwise, the pool's deadline and memory hold for a program.
+        `check_code`; unless they say otherwise, the pool's deadline and memory hold for a program. Items of
+        "code_steps" are (question, steps) or (question, steps, entry_point).
 
         Raises: PoolError; SandboxError for "code"; TypeError for an item that is no tuple of plain data.
         """
@@ -183,7 +188,7 @@ class Pool:
         """Feed one worker after another with batches until the pool closes."""
         worker: Worker | None = None
         while batch := self._take():
-            if batch[0].function == "code":
+            if batch[0].function in _PROGRAMS:
                 self._run_program(batch[0])
                 continue
             try:
@@ -211,7 +216,7 @@ class Pool:
             if self._closed:
                 return []
             function = self._waiting[0].function
-            share = 1 if function == "code" else min(_BATCH, -(-len(self._waiting) // self.workers))
+            share = 1 if function in _PROGRAMS else min(_BATCH, -(-len(self._waiting) // self.workers))
             while self._waiting and self._waiting[0].function == function and len(batch) < share:
                 batch.append(self._waiting.popleft())
         return batch
@@ -251,6 +256,9 @@ class Pool:
         """Judge a program: its sandbox is of processes too, with the same limits and its own kills."""
         limits = Limits(seconds=self.deadline_seconds, memory_mb=self.memory_mb)
         try:
+            if task.function == "code_steps":
+                _settle(task, check_code_steps(*task.item, limits=limits))
+                return
             program, tests, options = (*task.item, {})[:3]
             _settle(task, check_code(program, tests, **{"limits": limits} | options))
         except Exception as error:  # a missing layer, or arguments that check_code does not take
@@ -289,7 +297,7 @@ def _target(function_name: str) -> str:
 
 def _task(function: str, item: tuple[Any, ...]) -> _Task:
     """Raises: TypeError for an item that does not travel to a worker."""
-    if function == "code":  # is judged by our own process, whose sandbox reads the tests
+    if function in _PROGRAMS:  # is judged by our own process, whose sandbox reads the tests
         return _Task(function, item, "")
     if not isinstance(item, tuple | list):
         raise TypeError(f"expected an item as a tuple of arguments, found {type(item).__name__}")
@@ -323,7 +331,7 @@ def _failure(task: _Task, reason: str) -> Result:
     """Undecided, in the shape that the function gives: one verdict, or one a step."""
     if task.function == "code":
         return CodeVerdict(Status.UNDECIDED, reason)
-    many = task.function in ("steps", "deduction")
+    many = task.function in ("steps", "deduction", "code_steps")
     return [undecided(reason)] * len(task.item[1]) if many else undecided(reason)
 
 

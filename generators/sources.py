@@ -42,7 +42,8 @@ def load_problems(settings: ProblemSettings, seed: int, part: Part) -> list[Prob
         return _world_problems(settings, seed, part)
     path = settings.path or ""
     rows = read_file(path) if settings.source == "file" else read_hub(path, settings.split)
-    problems = _distinct(_problems(rows, settings), path)
+    found = _code_problems(rows, settings) if settings.domain == "code" else _problems(rows, settings)
+    problems = _distinct(found, path)
     return _part(problems, settings, seed, part)
 
 
@@ -82,6 +83,19 @@ def _problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[
             yield row.number, make(row.values, settings)
         except ValueError as fault:
             raise DataError(f"row {row.number} of '{settings.path}': {fault}") from fault
+
+
+def _code_problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[int, Problem]]:
+    """Programming tasks in the shapes of `generators.code_files`, which know their own columns."""
+    from generators.code_files import code_problem
+
+    if not rows:
+        raise DataError(f"expected problems in '{settings.path}', found no rows")
+    for row in rows:
+        try:
+            yield row.number, code_problem(row.values, f"{settings.source}:{settings.path}")
+        except DataError as error:
+            raise DataError(f"row {row.number} of '{settings.path}': {error}") from None
 
 
 def _check_columns(rows: Iterable[Row], settings: ProblemSettings) -> None:

@@ -88,7 +88,7 @@ def test_a_plugin_is_found_by_a_fresh_interpreter_and_not_at_import(install, tmp
 
 
 def test_it_is_found_if_installed_after_the_first_look(install, pool):
-    with pytest.raises(PoolError, match="expected one of code, deduction, logic, math, steps or"):
+    with pytest.raises(PoolError, match="expected one of code, code_steps, deduction, logic, math, steps or"):
         pool.map("late", [("text",)])
     install("late", {"late": "late_module:Family.member"}, late_module=MODULE)
     assert pool.map("late", [("a family",)])[0].reason == "of a family"
@@ -189,7 +189,7 @@ def test_an_entry_point_that_names_no_function_is_an_error(install, pool, target
 def test_what_is_no_name_is_an_error_that_lists_the_names(install, pool, name):
     install("own", {"own": "own_module:fine"})
     with pytest.raises(
-        PoolError, match="expected one of code, deduction, logic, math, own, steps or 'module"
+        PoolError, match="expected one of code, code_steps, deduction, logic, math, own, steps or 'module"
     ):
         pool.map(name, [("text",)])
 
