@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from checkers.programs import program_of
 from distill.errors import DataError
 from distill.records import Problem
 
 Asked = tuple[str, tuple[Any, ...]]
 """A checker's name in `checkers.Pool`, and the item that it is given."""
-_FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)(?:^(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _ASKS = re.compile(r"\?$|^true,? (?:or )?false", re.IGNORECASE)
 _CHOICE = re.compile(r"true(?:, false,?)? or (?:false|unknown)\?", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
@@ -68,12 +68,6 @@ def common_domain(chains: Sequence[Any]) -> str:
     """The `domain` that all `chains` share; "math" for several."""
     found = {chain.domain for chain in chains}
     return str(found.pop()) if len(found) == 1 else "math"
-
-
-def program_of(text: str) -> str:
-    """The program in a chain: its fenced blocks, or all of it where there is none (a plan in comments)."""
-    blocks = _FENCED.findall(text)
-    return "\n".join(blocks) if blocks else text
 
 
 def premises_of(question: str) -> list[str]:

@@ -4,7 +4,7 @@ import json
 
 import checkers
 from checkers.verdict import Status
-from distill.domains import answer_check, common_domain, judged, premises_of, program_of, step_check
+from distill.domains import answer_check, common_domain, judged, premises_of, step_check
 from distill.records import Problem
 from distill.steps import strip_step
 from distill.verifier import ChainFormat, Example
@@ -55,12 +55,6 @@ def test_the_premises_are_what_stands_before_the_question() -> None:
     assert premises_of("Bob is red. True or false: Bob is cold.") == ["Bob is red."]
     assert premises_of("Bob is red. Bob is cold. True, False or Unknown?") == ["Bob is red."]
     assert premises_of("Bob is red. Is this true, false, or unknown? Bob is cold.") == ["Bob is red."]
-
-
-def test_a_program_is_what_is_fenced_or_all() -> None:
-    assert program_of("Plan.\n```python\nx = 1\n```\nDone.\n") == "x = 1\n"
-    assert program_of("Plan.\n```python\nx = 1\n") == "x = 1\n"
-    assert program_of("# plan\nx = 1\n") == "# plan\nx = 1\n"
 
 
 def test_indentation_is_kept_where_it_means_something() -> None:

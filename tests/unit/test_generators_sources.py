@@ -85,9 +85,7 @@ def test_numbers_stay_as_written(tmp_path):
 def test_column_map_and_own_ids(tmp_path):
     rows = [{"uid": f"u{i}", "problem": f"p{i}", "solution": str(i)} for i in range(3)]
     columns = {"question": "problem", "reference": "solution", "id": "uid"}
-    here = settings(
-        write(tmp_path, "a.jsonl", rows), columns=columns, count=3, heldout=0, domain="own:check"
-    )
+    here = settings(write(tmp_path, "a.jsonl", rows), columns=columns, count=3, heldout=0, domain="own:check")
     found = sorted(load_problems(here, 0, "label"), key=lambda problem: problem.id)
     assert [(p.id, p.question, p.reference, p.domain) for p in found] == [
         (f"u{i}", f"p{i}", str(i), "own:check") for i in range(3)
