@@ -107,7 +107,7 @@ def whole_recipes() -> list[str]:
 
 
 @pytest.mark.parametrize("text", whole_recipes(), ids=lambda text: text.splitlines()[0])
-def test_recipes_of_readme_and_guides_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_of_the_pages_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r"[\w-]+\.jsonl", text):
         Path(name).write_text('{"problem": "1 + 1?", "solution": "2"}\n', encoding="utf-8")
