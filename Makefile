@@ -64,7 +64,7 @@ lint: setup-dev  ## ruff, mypy, import contracts
 	$(BIN)/lint-imports
 
 docs: setup-dev  ## docs/ as a site in build/site; a broken link or a page out of reach is an error
-	$(BIN)/mkdocs build --quiet --strict
+	$(BIN)/mkdocs build --strict
 
 bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results. DATA=FOLDER adds the checkers'
 	for name in generator_speed quickstart_table base_mark storage; do $(BIN)/python benchmarks/$$name.py || exit 1; done
