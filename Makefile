@@ -14,7 +14,7 @@ VLLM_PYTHON := $(VENV_VLLM)/bin/python
 VLLM_PIP := $(VLLM_PYTHON) -m pip install --quiet --disable-pip-version-check
 VLLM_VERSION := 0.32.0
 
-.PHONY: help setup setup-dev quickstart test test-slow test-vllm ci-full lint bench bench-labels models lock clean
+.PHONY: help setup setup-dev quickstart test test-slow test-vllm ci-full lint docs bench bench-labels models lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ test-slow: setup-dev  ## the long tests too
 test-vllm: $(VENV_VLLM)/.ready  ## the backends against a real vLLM (CPU build, 4 GB). MODEL=FOLDER [CHAT=1]
 	CONFORMANCE=vllm,vllm-serve MODEL=$(MODEL) CHAT=$(CHAT) $(VLLM_PYTHON) -m pytest tests/conformance tests/real_vllm --timeout 1500 --durations 5
 
-ci-full: lint test-slow test-vllm  ## lint, all tests, the long ones too, and a real vLLM
+ci-full: lint docs test-slow test-vllm  ## lint, docs, all tests, the long ones too, and a real vLLM
 
 $(VENV_VLLM)/.ready: pyproject.toml requirements.lock requirements-dev.lock tests/real_vllm/requirements.py
 	test -x $(VLLM_PYTHON) || $(PYTHON) -m venv $(VENV_VLLM)
@@ -62,6 +62,9 @@ lint: setup-dev  ## ruff, mypy, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup-dev  ## docs/ as a site in build/site; a broken link or a page out of reach is an error
+	$(BIN)/mkdocs build --strict
 
 bench: setup-dev  ## benchmarks; tables and JSON go to benchmarks/results. DATA=FOLDER adds the checkers'
 	for name in generator_speed quickstart_table base_mark storage; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -13,6 +13,7 @@ from generators.weights import builtin_names
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LONGEST_SECONDS = 60.0
+LONGEST_WITH_A_RUN = 120.0
 pytestmark = pytest.mark.timeout(280)
 
 
@@ -63,4 +64,38 @@ def test_bring_your_own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < exact <= close <= chains
     assert "step labels" in printed(notebook)
     assert len(outputs(notebook, "image/png")) == 1
-    assert seconds < 120, f"expected less than 120 s, found {seconds:.0f} s"
+    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"
+
+
+@pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
+def test_label_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    notebook = executed("02_label_quality.ipynb", monkeypatch)
+    seconds = time.monotonic() - started
+    text = printed(notebook)
+    chains, wrong = map(int, re.findall(r"(\d+) chains, (\d+) of them with an error", text)[0])
+    assert chains == 100
+    assert 0 < wrong < chains
+    harmless = re.findall(r"^  harmless((?: +\d+){4})$", text, re.MULTILINE)
+    assert len(harmless) == 2, "expected harmless errors under both methods"
+    assert all(int(row.split()[-1]) > 0 for row in harmless), "expected some of them to be called right"
+    assert re.search(r"^[1-9]\d* of \d+ first errors refuted; right steps refuted: 0$", text, re.MULTILINE)
+    (ratio,) = re.findall(r"math_shepherd asks for ([\d.]+) times the tokens", text)
+    assert float(ratio) > 5
+    assert len(outputs(notebook, "image/png")) == 2
+    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"
+
+
+@pytest.mark.skipif("arith-base" not in builtin_names(), reason="the shipped base's weights are absent")
+def test_ship_a_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    notebook = executed("04_ship_a_verifier.ipynb", monkeypatch)
+    seconds = time.monotonic() - started
+    text = printed(notebook)
+    assert "AutoModelForTokenClassification" in text
+    steps, wrong = map(int, re.findall(r"(\d+) steps, (\d+) wrong", text)[0])
+    precision, recall = map(float, re.findall(r"precision ([\d.]+), recall ([\d.]+)$", text, re.MULTILINE)[0])
+    assert precision > 2 * wrong / steps, "expected far more than chance"
+    assert recall > 0.4
+    assert len(outputs(notebook, "image/png")) == 2
+    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"

@@ -23,7 +23,9 @@ from distill.verifier.data import ChainFormat
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+GUIDES = "\n".join(page.read_text(encoding="utf-8") for page in DOCS if page.parent.name == "guides")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -46,14 +48,15 @@ def test_the_quickstart_table_has_its_place() -> None:
     assert README.index("<!-- quickstart:begin -->") < README.index("<!-- quickstart:end -->")
 
 
-def distill_commands() -> list[list[str]]:
-    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+def distill_commands(text: str = README) -> list[list[str]]:
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.startswith("distill ")]
 
 
-def test_every_command_of_the_readme_parses() -> None:
+@pytest.mark.parametrize("text", [README, GUIDES], ids=["readme", "guides"])
+def test_every_command_parses(text: str) -> None:
     group = typer.main.get_command(app)
-    for _, name, *arguments in distill_commands():
+    for _, name, *arguments in distill_commands(text):
         if ">" in arguments:
             arguments = arguments[: arguments.index(">")]
         command = group.commands[name]  # type: ignore[attr-defined]
@@ -99,8 +102,12 @@ def test_make_targets_of_the_readme_exist() -> None:
     assert {"quickstart", "test"} <= named <= targets
 
 
-@pytest.mark.parametrize("text", blocks(README, "yaml"), ids=lambda text: text.splitlines()[0])
-def test_recipes_of_the_readme_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def whole_recipes() -> list[str]:
+    return blocks(README, "yaml") + [text for text in blocks(GUIDES, "yaml") if text.startswith("name:")]
+
+
+@pytest.mark.parametrize("text", whole_recipes(), ids=lambda text: text.splitlines()[0])
+def test_recipes_of_the_pages_load(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r"[\w-]+\.jsonl", text):
         Path(name).write_text('{"problem": "1 + 1?", "solution": "2"}\n', encoding="utf-8")
@@ -112,6 +119,14 @@ def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_lists_and_tables_follow_a_blank_line(page: Path) -> None:
+    """Or a heading, a fence, another item: elsewhere the site shows them as running text."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    starts = re.findall(r"^(?![-*] |[|#> ]|\d+\. )\S.*\n(?:[-*] |\d+\. |\|).*", text, re.MULTILINE)
+    assert not starts, "expected a blank line between the two"
 
 
 def test_the_diagram_is_the_pipeline() -> None:
