@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from generators.code_world.language import call_name
+from generators.code_world.operations import LONGEST
 
 MOST_STEPS = 20_000  # of one statement on one probe
 LARGEST = 10**12
-LONGEST = 400
 _LARGEST_EXPONENT = 8
 
 Environment = dict[str, Any]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Kind = Literal["list", "number"]
 Value = Any  # an int, or a list of ints
+LONGEST = 400  # of a list
 Run = Callable[[Value, int], Value]
 Each = Callable[[int, int], int]
 Test = Callable[[int, int], bool]
@@ -58,6 +59,13 @@ def _other(
     return Operation(name, takes, gives, told, run, numbers, forms=forms)
 
 
+def _upto(number: int) -> list[int]:
+    """Raises: ValueError for a list longer than this world has (a wrong program may count to anything)."""
+    if number > LONGEST:
+        raise ValueError(f"expected a number up to {LONGEST}, found {number}")
+    return list(range(1, number + 1))
+
+
 _SMALL, _FEW = tuple(range(1, 10)), (1, 2, 3)
 _UNIQUE = "W = []\nfor x in V:\n    if x not in W:\n        W.append(x)"
 _RUNNING = "W = []\nt = 0\nfor x in V:\n    t += x\n    W.append(t)"
@@ -101,7 +109,7 @@ _ALL = (
     _other("minus", "nn", "subtract # from it", lambda v, k: v - k, "=V - #", "V -= #", numbers=_SMALL),
     _other("negated", "nn", "negate it", lambda v, k: -v, "=-V"),
     _other("size", "nn", "take its absolute value", lambda v, k: abs(v), "=abs(V)"),
-    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: list(range(1, v + 1)),
+    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: _upto(v),
            "=list(range(1, V + 1))"),
 )  # fmt: skip
 

@@ -207,6 +207,14 @@ def test_hostile_chains_end_soon():
     assert time.perf_counter() - began < 10
 
 
+def test_counting_to_a_huge_number_ends_soon():
+    problem = make("number", ("plus", 3), ("upto", 0), ("sum", 0))
+    began = time.perf_counter()
+    for line in ("    n = n ** 8", "    n = 999999999999 + n", "    s = 10 ** 12 - n"):
+        assert judge(problem, ["def f(n):", line]).first_error == 1
+    assert time.perf_counter() - began < 5
+
+
 def test_has_answer():
     whole = [*PLAN, *HEAD, EVEN, "    return xs"]
     assert has_answer(whole)
