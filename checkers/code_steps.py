@@ -31,6 +31,7 @@ _MOST_EXAMPLES = 5
 _MOST_RUNS = 2  # functions of a chain that are run, which share the time
 _NOTHING = undecided("nothing of this step can be refuted")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_SET = re.compile(r"^([A-Za-z_]\w*)\s*[=,:]", re.MULTILINE)  # also before what we take for the program
 _DOCTEST = re.compile(r"^\s*>>>\s*(.+?)\s*\n\s*(\S.*?)\s*$", re.MULTILINE)
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _IS = re.compile(r"\s*(?:==|=>|->|➞|→|is|returns?|should (?:be|return)|gives)\s+")
@@ -70,7 +71,8 @@ def check_code_steps(
         faults[fault] = incorrect(f"no valid Python begins so: {text[fault].strip()[:80]!r}")
     program = text if fault < 0 else text[:fault]
     if (tree := parsed(program)) is not None:
-        for line, name in undefined_names(tree, frozenset(_NAME.findall(question))):
+        told = frozenset([*_NAME.findall(question), *_SET.findall("\n".join(steps))])
+        for line, name in undefined_names(tree, told):
             faults.setdefault(line - 1, incorrect(f"the name {name!r} is read and nowhere defined"))
         functions = _finished(tree, entry_point, over)
         share = replace(limits, seconds=limits.seconds / _MOST_RUNS)

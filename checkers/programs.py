@@ -3,19 +3,23 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from checkers.syntax import parsed
+
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})\s*([\w+-]*)\s*$")
 _CODE = re.compile(r"(?:(?:async )?def \w|class \w|import \w|from [\w.]+ import |@\w)")
 
 
 def program_of(text: str) -> str:
     """The program that a text holds: its last fenced block that is Python (or unnamed) and not blank; without
-    fences, the text from its first line of code on (comments before it are no part of it).
+    fences, all of the text if that is Python, else the text from its first line of code on.
 
         program_of("We add.\\n```python\\ndef f(x):\\n    return x + 1\\n```\\nDone.")  # "def f(x):..."
 
     A text without either is given back whole: it may be a script.
     """
     lines = text.split("\n")
+    if parsed(lines) is not None:
+        return text
     blocks = [block for block in _blocks(lines) if "".join(block).strip()]
     if blocks:
         return "\n".join(blocks[-1]) + "\n"

@@ -164,10 +164,13 @@ class ChainSettings(Settings):
     """Chains written for each problem that is labelled (of a file, all are taken)."""
     heldout_per_problem: PositiveInt = 8
     """Chains written for each held-out problem (best-of-n goes up to this n)."""
-    segment: Literal["newline", "blank_line", "numbered", "sentences", "code_blocks", "tokens"] = "newline"
+    segment: Literal[
+        "newline", "blank_line", "numbered", "sentences", "code_blocks", "statements", "tokens"
+    ] = "newline"
     """What makes a step (docs/segmentation.md). `newline`: a line; `blank_line`: a paragraph; `numbered`:
     what begins with a number or `Step 1:` at the beginning of a line; `sentences`: a sentence; `code_blocks`:
-    a line, or a whole block between fences; `tokens`: `segment_tokens` tokens."""
+    a line, or a whole block between fences; `statements`: a statement of a Python program, else a line;
+    `tokens`: `segment_tokens` tokens."""
     segment_tokens: Annotated[PositiveInt | None, Field(exclude_if=_is_none)] = None
     """Tokens in a step, for `segment: tokens` and needed there."""
     path: str | None = None

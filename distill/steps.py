@@ -11,8 +11,9 @@ from typing import Literal
 
 from distill.config import ChainSettings
 from distill.sentences import sentence_ends
+from distill.statements import statement_ends
 
-Strategy = Literal["newline", "blank_line", "numbered", "sentences", "code_blocks"]
+Strategy = Literal["newline", "blank_line", "numbered", "sentences", "code_blocks", "statements"]
 """The strategies that need the text alone; `tokens` needs a tokenizer too."""
 Decode = Callable[[Sequence[int]], str]
 
@@ -116,6 +117,7 @@ _CUTS: dict[Strategy, Callable[[str], Iterable[int]]] = {
     "numbered": lambda text: (found.start() for found in _NUMBERED_LINE.finditer(text)),
     "sentences": sentence_ends,
     "code_blocks": _outside_fences,
+    "statements": statement_ends,
 }
 
 

@@ -121,23 +121,6 @@ def _called(tests: list[str]) -> str:
         tree = ast.parse(tests[0])
     except (SyntaxError, ValueError):
         return ""
-    helpers = {
-        "set",
-        "sorted",
-        "list",
-        "tuple",
-        "abs",
-        "len",
-        "round",
-        "str",
-        "int",
-        "float",
-        "isclose",
-        "dict",
-    }
-    calls = [
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
-    return next((name for name in calls if name not in helpers), "")
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = [function.id for function in functions if isinstance(function, ast.Name)]
+    return next((name for name in names if name not in _HELPERS), "")

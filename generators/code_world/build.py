@@ -143,7 +143,7 @@ def _tests(takes: Kind, operations: Sequence[Applied]) -> list[dict[str, object]
 def _rows(operations: Sequence[Applied], given: Sequence[Value]) -> list[list[Value]] | None:
     """The states on each input where all are defined; None if a number is too large."""
     rows = [found for value in given if (found := states(operations, value)) is not None]
-    return rows if all(_small(row, LARGEST) for row in rows) else None
+    return rows if all(small(row, LARGEST) for row in rows) else None
 
 
 def _matter(operations: Sequence[Applied], rows: Sequence[Sequence[Value]]) -> bool:
@@ -161,7 +161,7 @@ def _matter(operations: Sequence[Applied], rows: Sequence[Sequence[Value]]) -> b
     return True
 
 
-def _small(values: Sequence[Value], largest: int) -> bool:
+def small(values: Sequence[Value], largest: int) -> bool:
     """Whether no number is above `largest`."""
     return all(
         -largest <= (min(value, default=0) if type(value) is list else value)
@@ -181,7 +181,7 @@ def _examples(
             [rng.randint(low, 9) for _ in range(rng.randint(3, 5))] if takes == "list" else rng.randint(2, 9)
         )
         values = states(operations, given)
-        if values is None or values[-1] == [] or not _small(values[-1:], LARGEST_SHOWN):
+        if values is None or values[-1] == [] or not small(values[-1:], LARGEST_SHOWN):
             continue
         if all(given != other for other, _ in found):
             found.append((given, values[-1]))

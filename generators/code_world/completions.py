@@ -4,9 +4,11 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
 from generators.code_world.operations import Applied, filled
+
+MOST = 2_000  # completions that are tried for one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def completions(operations: Sequence[Applied], scene: Scene) -> Iterator[list[as
         for value in values
     ]
     actions += [f"{other}.append({name})" for name in scene.numbers for other in scene.lists]
-    for guard, action in product(guards, actions):
+    for guard, action in islice(product(guards, actions), MOST):
         yield _block(guard, action)
 
 

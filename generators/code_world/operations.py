@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 Kind = Literal["list", "number"]
 Value = Any  # an int, or a list of ints
+LONGEST = 400  # of a list
 Run = Callable[[Value, int], Value]
 Each = Callable[[int, int], int]
 Test = Callable[[int, int], bool]
-LONGEST = 400  # elements of any list
 _KINDS: dict[str, Kind] = {"l": "list", "n": "number"}
 
 
@@ -59,18 +59,18 @@ def _other(
     return Operation(name, takes, gives, told, run, numbers, forms=forms)
 
 
+def _upto(number: int) -> list[int]:
+    """Raises: ValueError for a list longer than this world has (a wrong program may count to anything)."""
+    if number > LONGEST:
+        raise ValueError(f"expected a number up to {LONGEST}, found {number}")
+    return list(range(1, number + 1))
+
+
 _SMALL, _FEW = tuple(range(1, 10)), (1, 2, 3)
 _UNIQUE = "W = []\nfor x in V:\n    if x not in W:\n        W.append(x)"
 _RUNNING = "W = []\nt = 0\nfor x in V:\n    t += x\n    W.append(t)"
 _SUM, _PRODUCT = "W = 0\nfor x in V:\n    W += x", "W = 1\nfor x in V:\n    W *= x"
 _COUNT = "W = 0\nfor x in V:\n    W += 1"
-
-
-def _up_to(value: int) -> list[int]:
-    """1 to `value`; undefined where the list would be longer than any of this world."""
-    if value > LONGEST:
-        raise ValueError(f"expected a number up to {LONGEST}, found one of {value.bit_length()} bits")
-    return list(range(1, value + 1))
 
 
 _ALL = (
@@ -110,7 +110,7 @@ _ALL = (
     _other("minus", "nn", "subtract # from it", lambda v, k: v - k, "=V - #", "V -= #", numbers=_SMALL),
     _other("negated", "nn", "negate it", lambda v, k: -v, "=-V"),
     _other("size", "nn", "take its absolute value", lambda v, k: abs(v), "=abs(V)"),
-    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: _up_to(v),
+    _other("upto", "nl", "list the numbers from 1 to it", lambda v, k: _upto(v),
            "=list(range(1, V + 1))"),
 )  # fmt: skip
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from generators.code_world.build import Task, decode, probes, states
+from generators.code_world.build import Task, decode, probes, small, states
+from generators.code_world.interpreter import LARGEST
 from generators.code_world.operations import Applied, Value
 
 _MOST_REMEMBERED = 20_000
@@ -49,12 +50,13 @@ class Goal:
 
 
 def applied_to(applied: Applied, values: Sequence[Value]) -> tuple[Value, ...]:
-    """The values after an operation; () where it is undefined on one of them."""
+    """The values after an operation; () where it is undefined on one of them, or one is too large."""
     wanted = list if applied.operation.takes == "list" else int
     if any(type(value) is not wanted for value in values):
         return ()
     try:
-        return tuple(applied.run(value) for value in values)
+        after = tuple(applied.run(value) for value in values)
+        return after if small(after, LARGEST) else ()
     except (ValueError, IndexError):
         return ()
 

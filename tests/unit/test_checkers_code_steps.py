@@ -36,6 +36,8 @@ CASES = [
     (QUESTION, [*HEAD, "    if k:", "        pass"], [3]),
     (QUESTION, [*HEAD, "    if not xs: return 0", "    return k"], []),
     (QUESTION, [*HEAD, "    global k", "    return k"], []),
+    (QUESTION, ["R = 3", "def f(xs):", "    return R"], []),  # R is not in what we take for the program
+    ("Sum.", ["R = 3", "def f(xs):", "    return R"], []),
     (QUESTION, ["from math import *", "def f(xs):", "    return k"], []),
     (QUESTION, ["def f(xs):", "    try:", "        k", "    except NameError:", "        k = 1"], []),
     (QUESTION, ["def f(xs):", "    def g():", "        return k", "    k = 1"], []),
@@ -144,7 +146,8 @@ def test_every_beginning_of_a_program_can_be_completed():
 
 def test_program_of():
     assert program_of("Plan.\n```python\ndef f():\n    pass\n```\nDone.") == "def f():\n    pass\n"
-    assert program_of("# plan\ndef f():\n    pass\n") == "def f():\n    pass\n"
+    assert program_of("R = 3\ndef f():\n    pass\n") == "R = 3\ndef f():\n    pass\n"
+    assert program_of("A plan, told.\ndef f():\n    pass\n") == "def f():\n    pass\n"
     assert program_of("print(3)\n") == "print(3)\n"
     assert program_of("```\nx = 1\n```\nthen\n```\ny = 2\n") == "y = 2\n\n"
 

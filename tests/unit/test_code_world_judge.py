@@ -6,7 +6,7 @@ import time
 import pytest
 
 from distill.records import Problem
-from generators.code_world import has_answer, judge, sample_problem
+from generators.code_world import has_answer, judge
 from generators.code_world.build import Task, _problem, _tests
 from generators.code_world.operations import OPERATIONS, Applied
 
@@ -207,6 +207,14 @@ def test_hostile_chains_end_soon():
     assert time.perf_counter() - began < 10
 
 
+def test_counting_to_a_huge_number_ends_soon():
+    problem = make("number", ("plus", 3), ("upto", 0), ("sum", 0))
+    began = time.perf_counter()
+    for line in ("    n = n ** 8", "    n = 999999999999 + n", "    s = 10 ** 12 - n"):
+        assert judge(problem, ["def f(n):", line]).first_error == 1
+    assert time.perf_counter() - began < 5
+
+
 def test_has_answer():
     whole = [*PLAN, *HEAD, EVEN, "    return xs"]
     assert has_answer(whole)
@@ -221,9 +229,3 @@ def test_every_operation_has_an_own_phrase():
     phrases = [o.phrase(k) for o in OPERATIONS.values() for k in o.numbers]
     assert len(set(phrases)) == len(phrases)
     assert json.loads(PROBLEM.reference)["entry_point"] == "f"
-
-
-def test_a_number_that_would_be_a_huge_list_is_only_wrong():
-    drawn = (sample_problem(seed, "pretrain") for seed in range(200))
-    problem = next(p for p in drawn if p.question.startswith("Write f(n). List the numbers"))
-    assert judge(problem, ["def f(n):", "    n = n + 999999999"]).kind == "value"

@@ -10,7 +10,7 @@ from tiny_model import make_tokenizer
 from distill.config import ChainSettings
 from distill.steps import segment, split_steps, split_tokens, step_ends, strip_step
 
-STRATEGIES = ("newline", "blank_line", "numbered", "sentences", "code_blocks")
+STRATEGIES = ("newline", "blank_line", "numbered", "sentences", "code_blocks", "statements")
 strategies = st.sampled_from(STRATEGIES)
 PARTS = [
     "a",
@@ -29,6 +29,10 @@ PARTS = [
     "```",
     "~~~",
     "。",
+    "def f(x):",
+    "    return (",
+    ")",
+    "\f",
 ]
 texts = st.one_of(
     st.text(),
@@ -140,12 +144,41 @@ def test_code_blocks(steps):
     assert split_steps("".join(steps), "code_blocks") == steps
 
 
+STATEMENTS = [
+    ("Sum.\n", "# sum\n", "def f(xs):\n    s = 0\n", "    for x in xs:\n        s += x\n", "    return s\n"),
+    ("def f(\n    x,\n):\n    y = [\n        x,\n    ]\n\n", "    # now\n", "    return y"),
+    ("Plan.\n", "```python\n", "import re\n", "@a\ndef f():\n    '''A\n\n    b.'''\n", "```\n", "Done.\n"),
+    (
+        "def f(x):\n    if x:\n        y = 1\n",
+        "    else:\n        y = 2\n",
+        "        z = 3\n",
+        "    return y\n",
+    ),
+    (
+        "def f(x):\n    try:\n        a()\n",
+        "    except E:\n        b()\n",
+        "    finally:\n        c()\n",
+        "    d()\n",
+    ),
+    ("def f(x):\n    match x:\n        case 1:\n            a()\n", "        case _:\n            b()\n"),
+    ("def f(x):\n", "    y = (x +\n", "    1\n"),
+    ("def f(x):\r\n    y = (x +\r\n    1)\r\n", "    return y\r\n"),
+    ("x = 3\n", "y = 4"),
+]
+
+
+@pytest.mark.parametrize("steps", STATEMENTS)
+def test_statements(steps):
+    assert split_steps("".join(steps), "statements") == steps
+
+
 WRITTEN = {
     "newline": "{step}\n",
     "blank_line": "{step}\n\n",
     "numbered": "{n}. {step}\n",
     "sentences": " Xe{step}.",
     "code_blocks": "```\n{step}\n\n```\n",
+    "statements": "# {step}\n",
 }
 
 
@@ -264,6 +297,7 @@ LONG = {
     "numbered": "1. So 3 + 4 = 7\nand so on\n",
     "sentences": "So it is 3 + 4 = 7. ",
     "code_blocks": "```\n3 + 4\n\n7\n```\n",
+    "statements": "def f(\n    x):\n    return x\n",
 }
 
 

@@ -26,7 +26,7 @@ from generators.sources import load_problems
 from generators.truth import exact_first_error
 from generators.world import judge, sample_problem, solve
 
-STRATEGIES = ("newline", "blank_line", "numbered", "sentences", "code_blocks")
+STRATEGIES = ("newline", "blank_line", "numbered", "sentences", "code_blocks", "statements")
 TOKENS = ChainSettings(segment="tokens", segment_tokens=5)
 
 
