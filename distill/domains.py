@@ -36,7 +36,7 @@ def answer_check(problem: Problem, text: str) -> Asked:
         return "logic", (payload["premises"], payload["conclusion"], text)
     if kind == "code":
         options = _tests(problem)
-        return "code", (program_of(text), options.pop("tests"), options)
+        return "code", (_program(problem, text), options.pop("tests"), options)
     return (problem.domain if ":" in problem.domain else "math"), (text, problem.reference)
 
 
@@ -93,6 +93,15 @@ def _payload(problem: Problem) -> Mapping[str, Any]:
             f"expected premises and a conclusion with the logic problem {problem.id}, found none. Give "
             "problems.source a file with `context` and `question`."
         ) from None
+
+
+def _program(problem: Problem, text: str) -> str:
+    """The program in a chain; one that only goes on where the problem breaks off (HumanEval) as a whole."""
+    program = program_of(text)
+    payload = json.loads(problem.payload) if problem.payload else {}
+    begin, name = payload.get("begin", ""), payload.get("entry_point", "")
+    whole = not begin or re.search(rf"^(?:async )?def {re.escape(name)}\b", program, re.MULTILINE)
+    return program if whole else begin + text
 
 
 def _tests(problem: Problem) -> dict[str, Any]:

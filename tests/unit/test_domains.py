@@ -17,6 +17,13 @@ LOGIC = Problem(
     payload=json.dumps({"premises": ["Bob is red.", "Red people are cold."], "conclusion": "Bob is cold."}),
 )
 CODE = Problem("c", "Double x.", json.dumps({"tests": ["assert f(2) == 4"], "entry_point": "f"}), "code")
+BEGUN = Problem(
+    "b",
+    "def f(x):\n",
+    CODE.reference,
+    "code",
+    payload=json.dumps({"begin": "def f(x):\n", "entry_point": "f"}),
+)
 PLAIN = Problem("p", "Double x.", "assert f(2) == 4", "code")
 MATH = Problem("m", "3 * 4?", "12")
 
@@ -29,11 +36,13 @@ def test_answers_of_three_domains_in_one_batch() -> None:
         answer_check(LOGIC, "Answer: Unknown\n"),
         answer_check(CODE, "Plan.\n```python\ndef f(x):\n    return x\n```\n"),
         answer_check(PLAIN, "def f(x): return x + x"),
+        answer_check(BEGUN, "    return 2 * x\n"),
+        answer_check(BEGUN, "```python\ndef f(x):\n    return x\n```\n"),
     ]
     with checkers.Pool(workers=1) as pool:
         found = [verdict.status for verdict in judged(pool, asked)]
     right, wrong = Status.CORRECT, Status.INCORRECT
-    assert found == [right, wrong, right, wrong, wrong, right]
+    assert found == [right, wrong, right, wrong, wrong, right, right, wrong]
 
 
 def test_steps_of_two_domains_in_one_batch() -> None:
