@@ -248,6 +248,7 @@ class ShardWorker:
         found: dict[int, tuple[list[Event], Usage]] = {}
 
         async def label() -> None:
+            """Search one problem after another until none waits."""
             for number in waiting:
                 own = [chains[i] for i in places[number]]
                 statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places[number]]

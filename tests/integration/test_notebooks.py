@@ -1,7 +1,6 @@
 """Every notebook runs from top to bottom, as a newcomer would run it, and shows what it promises."""
 
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from nbclient import NotebookClient
 from generators.weights import builtin_names
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-LONGEST_SECONDS = 60.0
-LONGEST_WITH_A_RUN = 120.0
 pytestmark = pytest.mark.timeout(280)
 
 
@@ -39,9 +36,7 @@ def printed(notebook: Any) -> str:
 
 @pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
 def test_quickstart_tour(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.monotonic()
     notebook = executed("01_quickstart_tour.ipynb", monkeypatch)
-    seconds = time.monotonic() - started
     text = printed(notebook)
     assert "rollouts after step" in text, "the search asked for nothing: pick other problems"
     assert "first error found: step" in text
@@ -49,14 +44,11 @@ def test_quickstart_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "#cf222e" in tables[0], "expected a step in the colour of a bad one"
     assert len(outputs(notebook, "image/png")) == 1
     assert "skipped: no verifier" in text or len(tables) == 2
-    assert seconds < LONGEST_SECONDS, f"expected less than {LONGEST_SECONDS:.0f} s, found {seconds:.0f} s"
 
 
 @pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
 def test_bring_your_own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.monotonic()
     notebook = executed("03_bring_your_own_domain.ipynb", monkeypatch)
-    seconds = time.monotonic() - started
     found = re.search(r"(\d+) chains; within a tenth: (\d+) right; exactly: (\d+) right", printed(notebook))
     assert found
     chains, close, exact = map(int, found.groups())
@@ -64,14 +56,12 @@ def test_bring_your_own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < exact <= close <= chains
     assert "step labels" in printed(notebook)
     assert len(outputs(notebook, "image/png")) == 1
-    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("arith-teacher" not in builtin_names(), reason="the shipped teacher's weights are absent")
 def test_label_quality(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.monotonic()
     notebook = executed("02_label_quality.ipynb", monkeypatch)
-    seconds = time.monotonic() - started
     text = printed(notebook)
     chains, wrong = map(int, re.findall(r"(\d+) chains, (\d+) of them with an error", text)[0])
     assert chains == 100
@@ -83,14 +73,12 @@ def test_label_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     (ratio,) = re.findall(r"math_shepherd asks for ([\d.]+) times the tokens", text)
     assert float(ratio) > 5
     assert len(outputs(notebook, "image/png")) == 2
-    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("arith-base" not in builtin_names(), reason="the shipped base's weights are absent")
 def test_ship_a_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.monotonic()
     notebook = executed("04_ship_a_verifier.ipynb", monkeypatch)
-    seconds = time.monotonic() - started
     text = printed(notebook)
     assert "AutoModelForTokenClassification" in text
     steps, wrong = map(int, re.findall(r"(\d+) steps, (\d+) wrong", text)[0])
@@ -98,4 +86,3 @@ def test_ship_a_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision > 2 * wrong / steps, "expected far more than chance"
     assert recall > 0.4
     assert len(outputs(notebook, "image/png")) == 2
-    assert seconds < LONGEST_WITH_A_RUN, f"expected less than 120 s, found {seconds:.0f} s"
