@@ -78,8 +78,9 @@ endif
 bench-labels: setup-dev  ## labelling methods on recorded rollouts and on a simulated teacher; BANK=NAME takes another bank
 	$(BIN)/python benchmarks/labelling.py --bank $(or $(BANK),figures)
 
-models: setup  ## train the shipped teacher and verifier base from scratch (about four hours)
+models: setup  ## train the shipped models from scratch (about five hours)
 	$(BIN)/distill pretrain recipes/tiny_teacher.yaml build/arith-teacher
+	$(BIN)/distill pretrain recipes/tiny_trio.yaml build/trio-teacher
 	$(BIN)/distill pretrain recipes/tiny_base_1_text.yaml build/arith-base-1
 	$(BIN)/distill pretrain recipes/tiny_base_2_doubt.yaml build/arith-base-2
 	$(BIN)/distill pretrain recipes/tiny_base_3_surprise.yaml build/arith-base
