@@ -66,6 +66,11 @@ def verdict(theory: Theory, deduction: Deduction) -> str:
     return ""
 
 
+def has_answer(lines: Sequence[str]) -> bool:
+    """Whether a chain of these lines states an answer, right or wrong."""
+    return answer_of(lines) is not None
+
+
 def answer_of(steps: Sequence[str]) -> str | None:
     """The text after `Answer: ` in the first line that has it; None without one."""
     for step in steps:
