@@ -48,6 +48,12 @@ def step_check(domain: str, question: str, steps: Sequence[str]) -> Asked:
     return ("code_steps" if kind == "code" else "steps"), (question, list(steps))
 
 
+def proves(domain: str) -> bool:
+    """Whether a step that the domain's check finds correct is right for certain. Entailment is; an equation
+    that holds may still use the wrong operand, and a program that compiles may compute something else."""
+    return _kind(domain) == "logic"
+
+
 def judged(pool: Any, asked: Sequence[Asked]) -> list[Any]:
     """What `pool` (a `checkers.Pool`) finds, in order: a verdict an answer, a list of them a chain."""
     found: list[Any] = [None] * len(asked)

@@ -122,6 +122,7 @@ class EventKind(StrEnum):
 
     ROLLOUT = "rollout"
     STEP_CHECK = "step_check"
+    STEP_PROOF = "step_proof"  # a check whose "correct" is proof (entailment); a true equation is none
     OUTCOME = "outcome"
     REVIEW = "review"
 

@@ -42,8 +42,9 @@ def outcome_event(chain: Chain) -> Event:
     )
 
 
-def check_events(chain: Chain, verdicts: Sequence[StepVerdict]) -> list[Event]:
-    """One event for the exact check of each step; no verdicts, no events (checks were off).
+def check_events(chain: Chain, verdicts: Sequence[StepVerdict], proves: bool = False) -> list[Event]:
+    """One event for the exact check of each step; no verdicts, no events (checks were off). `proves`: a step
+    that was found correct is right for certain (`distill.domains.proves`).
 
     Raises:
         DataError: there are verdicts, but not one a step.
@@ -53,12 +54,15 @@ def check_events(chain: Chain, verdicts: Sequence[StepVerdict]) -> list[Event]:
             f"chain {chain.id}: expected one verdict a step ({len(chain.steps)}), found {len(verdicts)}; "
             "check the same steps that are labelled"
         )
+    proof = EventKind.STEP_PROOF if proves else EventKind.STEP_CHECK
     return [
         Event(
             chain_id=chain.id,
             prefix_id=prefix_id(chain.problem_id, chain.steps[: step + 1]),
             step=step,
-            kind=EventKind.STEP_CHECK,
+            kind=EventKind.STEP_PROOF
+            if proves and verdict.status == Outcome.CORRECT
+            else EventKind.STEP_CHECK,
             outcome=Outcome(str(verdict.status)),
             detail=_detail(verdict),
         )
@@ -124,7 +128,7 @@ def events_of(chains: Sequence[Chain], events: Sequence[Event]) -> EventsOf:
             )
         if event.kind == EventKind.ROLLOUT:
             found.rollouts[paths[c][event.step + 1]].append(event)
-        elif event.kind == EventKind.STEP_CHECK:
+        elif event.kind in (EventKind.STEP_CHECK, EventKind.STEP_PROOF):
             found.checks[c].append(event)
         elif event.kind == EventKind.REVIEW:
             found.reviews.append(event)

@@ -134,7 +134,9 @@ def probed_bounds(settings: LabellingSettings, found: Known, c: int) -> tuple[in
     if settings.count_outcome and found.case.chains[c].outcome == Outcome.CORRECT:
         return certain - 1, certain
     seen = [step_status(settings, found, c, i) for i in range(certain)]
-    last_good = max((i for i, status in enumerate(seen) if status == StepStatus.GOOD), default=-1)
+    proved = min(found.case.proved[c], certain) if found.case.proved else 0
+    good = (i for i, status in enumerate(seen) if status == StepStatus.GOOD)
+    last_good = max((proved - 1, *good))
     first_bad = next((i for i in range(last_good + 1, certain) if seen[i] == StepStatus.BAD), certain)
     return last_good, first_bad
 

@@ -4,7 +4,8 @@ How evidence about single prefixes becomes labels, in this order:
 
 1. *Certain*: a step that an exact check refutes is bad, and so is the last step of a chain with a
    wrong final answer. A step that a check confirms is not thereby good: its equation may hold and
-   still use the wrong operand.
+   still use the wrong operand. Where the check is a proof (entailment), the steps up to the first
+   that is not proved are good.
 2. *Probed*: a prefix is good or bad by its trials, against a threshold (`trials.prefix_status`) or by
    the sequential test under the settings of now (`trials.NodeTest`), whatever they were when the
    trials were asked for. Between the test's bounds it is undetermined.
@@ -22,6 +23,7 @@ the baseline's favour), and each label keeps its own counts.
 """
 
 from collections.abc import Sequence
+from itertools import count
 
 from distill.config import LabellingSettings
 from distill.labelling.evidence import EventsOf, events_of
@@ -53,7 +55,8 @@ def derive_labels(
     """
     found = events_of(chains, events)
     refuted = [_refutations(found, c) if settings.step_checks else {} for c in range(len(chains))]
-    case = Case(tuple(chains), tuple(tuple(sorted(steps)) for steps in refuted))
+    proved = tuple(_proved(found, c) if settings.step_checks else 0 for c in range(len(chains)))
+    case = Case(tuple(chains), tuple(tuple(sorted(steps)) for steps in refuted), proved)
     evidence = known(case)
     for node, rollouts in found.rollouts.items():
         evidence.rollouts[node] = tally(event.outcome for event in rollouts)
@@ -119,6 +122,12 @@ def _label(
         completer=rollouts[-1].generator if rollouts else "",
         review=review,
     )
+
+
+def _proved(found: EventsOf, c: int) -> int:
+    """How many of the first steps of chain `c` are proved right."""
+    steps = {event.step for event in found.checks[c] if event.kind == EventKind.STEP_PROOF}
+    return next(i for i in count() if i not in steps)
 
 
 def _refutations(found: EventsOf, c: int) -> dict[int, str]:

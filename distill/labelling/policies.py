@@ -1,6 +1,7 @@
 """The labelling methods by name: which prefixes to continue, how often, and when to stop."""
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from distill.config import LabellingSettings
 from distill.errors import DataError
@@ -53,21 +54,27 @@ METHODS: dict[str, Callable[[LabellingSettings, Case], Policy]] = {
 
 
 def make_policy(
-    settings: LabellingSettings, chains: Sequence[Chain], checks: Sequence[Sequence[Outcome]]
+    settings: LabellingSettings,
+    chains: Sequence[Chain],
+    checks: Sequence[Sequence[Outcome]],
+    proves: bool = False,
 ) -> Policy:
     """The policy that `settings.method` names, for the chains of one problem.
 
-    `checks[i]` holds the exact check of each step of chain i; empty means that none was made. With
-    `settings.step_checks` off they are ignored.
+    `checks[i]` holds the exact check of each step of chain i; empty means that none was made. `proves`: what
+    they find correct is right for certain. With `settings.step_checks` off they are ignored.
 
     Raises:
         DataError: checks that are neither empty nor one a step.
     """
-    return METHODS[settings.method](settings, make_case(settings, chains, checks))
+    return METHODS[settings.method](settings, make_case(settings, chains, checks, proves))
 
 
 def make_case(
-    settings: LabellingSettings, chains: Sequence[Chain], checks: Sequence[Sequence[Outcome]]
+    settings: LabellingSettings,
+    chains: Sequence[Chain],
+    checks: Sequence[Sequence[Outcome]],
+    proves: bool = False,
 ) -> Case:
     """What `make_policy` gives to a method."""
     for chain, verdicts in zip(chains, checks, strict=True):
@@ -78,7 +85,8 @@ def make_case(
             )
     used = checks if settings.step_checks else [[] for _ in chains]
     refuted = (tuple(i for i, v in enumerate(verdicts) if v == Outcome.INCORRECT) for verdicts in used)
-    return Case(tuple(chains), tuple(refuted))
+    proved = (len(list(takewhile(lambda v: v == Outcome.CORRECT, verdicts))) for verdicts in used)
+    return Case(tuple(chains), tuple(refuted), tuple(proved) if proves else ())
 
 
 def _worth_asking(settings: LabellingSettings, chain: Chain, refuted: Sequence[int]) -> int:

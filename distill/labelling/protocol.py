@@ -16,10 +16,12 @@ Prefix: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The chains of one problem, and for each the steps (0-based) that an exact check refutes."""
+    """The chains of one problem, and for each the steps (0-based) that an exact check refutes, and how many
+    of its first steps are proved right (empty: none of any)."""
 
     chains: tuple[Chain, ...]
     refuted: tuple[tuple[int, ...], ...]
+    proved: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import checkers
 from distill.artifacts import RunFolder, read_records
 from distill.cluster import Reporter
 from distill.config import GeneratorSettings, Recipe
-from distill.domains import answer_check, judged_async, step_check
+from distill.domains import answer_check, judged_async, proves, step_check
 from distill.labelling.evidence import check_events, outcome_event, rollout_events
 from distill.labelling.policies import make_policy
 from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult, by_problem
@@ -145,7 +145,7 @@ class ShardWorker:
         checks = await self._check_steps(problems, chains)
         events: list[Event] = [outcome_event(chain) for chain in chains]
         for chain, verdicts in zip(chains, checks, strict=True):
-            events += check_events(chain, verdicts)
+            events += check_events(chain, verdicts, proves(problems[chain.problem_id].domain))
         async with shown_progress(report, task.key, len(chains), self._engine) as progress:
             rollouts, usage = await self._run_policies(problems, chains, checks, task.budget, progress)
         events = _chain_by_chain(events + rollouts)
@@ -252,9 +252,10 @@ class ShardWorker:
             for number in waiting:
                 own = [chains[i] for i in places[number]]
                 statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places[number]]
-                policy = make_policy(self._recipe.labelling, own, statuses)
+                problem = problems[own[0].problem_id]
+                policy = make_policy(self._recipe.labelling, own, statuses, proves(problem.domain))
                 with crew.member(number):
-                    found[number] = await self._follow(policy, problems[own[0].problem_id], spent, progress)
+                    found[number] = await self._follow(policy, problem, spent, progress)
                 progress.add(len(own), 0)
 
         tasks = [asyncio.create_task(label()) for _ in range(min(PROBLEMS_AT_ONCE, len(places)))]

@@ -4,8 +4,12 @@ import json
 
 import checkers
 from checkers.verdict import Status
-from distill.domains import answer_check, common_domain, judged, premises_of, step_check
-from distill.records import Problem
+from distill.config import LabellingSettings
+from distill.domains import answer_check, common_domain, judged, premises_of, proves, step_check
+from distill.labelling.evidence import check_events, outcome_event
+from distill.labelling.labels import derive_labels
+from distill.labelling.policies import make_policy
+from distill.records import Chain, Outcome, Problem
 from distill.steps import strip_step
 from distill.verifier import ChainFormat, Example
 
@@ -77,3 +81,19 @@ def test_indentation_is_kept_where_it_means_something() -> None:
 def test_chains_of_several_domains_name_theirs() -> None:
     one, other = Example("q", ("a",), (1,), domain="logic"), Example("q", ("a",), (1,), domain="code")
     assert (common_domain([one, one]), common_domain([one, other])) == ("logic", "math")
+
+
+def test_what_entailment_finds_correct_needs_no_rollout() -> None:
+    steps = ("Bob is cold.\n", "Bob is kind.\n", "Answer: False\n")
+    chain = Chain("c", LOGIC.id, steps, Outcome.INCORRECT)
+    with checkers.Pool(workers=1) as pool:
+        (verdicts,) = judged(pool, [step_check("logic", LOGIC.question, steps)])
+    settings = LabellingSettings()
+    for proved, asked, first in ((True, 0, 1), (False, 1, None)):
+        statuses = [Outcome(verdict.status.value) for verdict in verdicts]
+        policy = make_policy(settings, [chain], [statuses], proved)
+        assert len(next(policy, [])) == asked
+        events = [outcome_event(chain), *check_events(chain, verdicts, proved)]
+        ((_, found),) = derive_labels([chain], events, settings)
+        assert found == first
+    assert (proves("logic-world"), proves("math"), proves("code")) == (True, False, False)
