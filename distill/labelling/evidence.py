@@ -60,9 +60,7 @@ def check_events(chain: Chain, verdicts: Sequence[StepVerdict], proves: bool = F
             chain_id=chain.id,
             prefix_id=prefix_id(chain.problem_id, chain.steps[: step + 1]),
             step=step,
-            kind=EventKind.STEP_PROOF
-            if proves and verdict.status == Outcome.CORRECT
-            else EventKind.STEP_CHECK,
+            kind=proof if verdict.status == Outcome.CORRECT else EventKind.STEP_CHECK,
             outcome=Outcome(str(verdict.status)),
             detail=_detail(verdict),
         )
