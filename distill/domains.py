@@ -44,7 +44,7 @@ def step_check(domain: str, question: str, steps: Sequence[str]) -> Asked:
     """How to judge the steps of a chain, from what a verifier is given too: question and steps alone."""
     kind = _kind(domain)
     if kind == "logic":
-        return "deduction", (premises_of(question), list(steps))
+        return "deduction", (premises_of(question), list(steps), claim_of(question))
     return ("code_steps" if kind == "code" else "steps"), (question, list(steps))
 
 
@@ -84,6 +84,16 @@ def premises_of(question: str) -> list[str]:
     asked = next((i for i, sentence in enumerate(sentences) if _ASKS.search(sentence)), len(sentences))
     claim_before = sentences[asked:] and _CHOICE.fullmatch(sentences[asked]) and asked == len(sentences) - 1
     return sentences[: asked - 1 if claim_before else asked]
+
+
+def claim_of(question: str) -> str:
+    """The statement that a logic problem asks of: "Bob is cold." in the examples of `premises_of`; for a
+    question proper ("Is Bob cold?") nothing."""
+    rest = question.strip()
+    for premise in premises_of(question):
+        rest = rest.removeprefix(premise).strip()
+    stated = [part for part in _SENTENCE.split(rest) if not part.endswith("?")]
+    return re.sub(r"^true,? (?:or )?false(?: or unknown)?:\s*", "", " ".join(stated), flags=re.IGNORECASE)
 
 
 def _kind(domain: str) -> str:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from checkers.logic.answers import unreadable
+from checkers.logic.answers import check_logic, unreadable
 from checkers.logic.claims import HYPOTHETICAL, LONGEST_STEP, Claims, read_claims
 from checkers.logic.faults import ContradictionError, LogicFault, NotRulesError
 from checkers.logic.formulas import Formula, conjunction, individuals
@@ -23,11 +23,14 @@ from checkers.logic.sentences import (
 from checkers.verdict import Status, Verdict, correct, incorrect, undecided
 
 MOST_STEPS = 500
+_ANSWER = re.compile(r"\s*(?:the )?(?:final )?answer(?: is|:)", re.IGNORECASE)
 _JOINT = re.compile(r",? and ")
 _FOLLOWS = correct("follows from the premises")
 
 
-def check_deduction(premises: str | Sequence[str], steps: Sequence[str]) -> list[Verdict]:
+def check_deduction(
+    premises: str | Sequence[str], steps: Sequence[str], conclusion: str = ""
+) -> list[Verdict]:
     """One verdict for each step: correct if every sentence of it is in the premises or follows.
 
     Follows: by the rules, or else in classical logic (so a rule may be used backwards), always in the open
@@ -36,6 +39,7 @@ def check_deduction(premises: str | Sequence[str], steps: Sequence[str]) -> list
     step that follows only from an earlier wrong step is incorrect; one that follows but cites a wrong step is
     undecided. So are: a sentence outside the grammar, what comes after an assumption, what an unreadable
     premise could yet support, contradictory premises, too much work. No text makes it raise or run long.
+    With the `conclusion` that is asked of, a step `Answer: ...` is judged as by `check_logic`.
 
         check_deduction("Bob is red. Red people are cold.", ["From 1 and 2: Bob is cold.", "Bob is kind."])
         # [correct, incorrect: 'Bob is kind.' does not follow from the premises]
@@ -47,6 +51,10 @@ def check_deduction(premises: str | Sequence[str], steps: Sequence[str]) -> list
     verdicts: list[Verdict] = []
     stands: list[bool] = []
     for index in range(len(steps)):
+        if conclusion and _ANSWER.match(steps[index]):
+            verdicts.append(check_logic(premises, conclusion, steps[index]))
+            stands.append(False)
+            continue
         verdict = _guarded(_judge_statements, chain, chain.steps[index])
         stands.append(verdict.status is Status.CORRECT)
         if stands[-1] and chain.steps[index].claims.cited:

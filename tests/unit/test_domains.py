@@ -5,7 +5,7 @@ import json
 import checkers
 from checkers.verdict import Status
 from distill.config import LabellingSettings
-from distill.domains import answer_check, common_domain, judged, premises_of, proves, step_check
+from distill.domains import answer_check, claim_of, common_domain, judged, premises_of, proves, step_check
 from distill.labelling.evidence import check_events, outcome_event
 from distill.labelling.labels import derive_labels
 from distill.labelling.policies import make_policy
@@ -97,3 +97,21 @@ def test_what_entailment_finds_correct_needs_no_rollout() -> None:
         ((_, found),) = derive_labels([chain], events, settings)
         assert found == first
     assert (proves("logic-world"), proves("math"), proves("code")) == (True, False, False)
+
+
+def test_the_claim_is_what_is_asked_of() -> None:
+    assert claim_of("Bob is red. True or false: Bob is cold.") == "Bob is cold."
+    assert claim_of("Bob is red. Bob is cold. True, False or Unknown?") == "Bob is cold."
+    assert claim_of("Bob is red. Is this true, false, or unknown? Bob is cold.") == "Bob is cold."
+    assert claim_of("Bob is red. Is Bob cold?") == ""
+
+
+def test_an_answer_line_is_judged_by_entailment() -> None:
+    question = "Bob is red. Red people are cold. Bob is not cold. True, False or Unknown?"
+    asked = [
+        step_check("logic", question, ["Bob is cold.", answer])
+        for answer in ("Answer: False", "Answer: True")
+    ]
+    with checkers.Pool(workers=1) as pool:
+        found = [[verdict.status.value for verdict in chain] for chain in judged(pool, asked)]
+    assert found == [["correct", "correct"], ["correct", "incorrect"]]
