@@ -13,7 +13,7 @@ def program_of(text: str) -> str:
     """The program that a text holds: its last fenced block that is Python (or unnamed) and not blank; without
     fences, all of the text if that is Python, else the text from its first line of code on.
 
-        program_of("We add.\\n```python\\ndef f(x):\\n    return x + 1\\n```\\nDone.")  # "def f(x):..."
+        program_of("We add.\\n```python\\nx = 1\\n```\\nDone.")  # "x = 1\\n"
 
     A text without either is given back whole: it may be a script.
     """
