@@ -89,6 +89,7 @@ class _Run:
         self.steps = 0
 
     def statement(self, node: ast.stmt) -> None:
+        """Run one statement. Raises: Fault."""
         self._step()
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -176,6 +177,7 @@ class _Run:
         return -number if isinstance(node.op, ast.USub) else +number
 
     def boolean(self, node: ast.BoolOp) -> Any:
+        """The value of `and` and `or`, each part only if it is needed."""
         value: Any = None
         for part in node.values:
             value = self.value(part)
@@ -184,6 +186,7 @@ class _Run:
         return value
 
     def compare(self, node: ast.Compare) -> bool:
+        """Whether every comparison of a chain (`0 < x < 9`) holds."""
         left = self.value(node.left)
         for op, part in zip(node.ops, node.comparators, strict=True):
             right = self.value(part)
@@ -223,6 +226,7 @@ class _Run:
             self.names = outer
 
     def subscript(self, node: ast.Subscript) -> Any:
+        """An element, or a slice."""
         found = self.value(node.value)
         if isinstance(found, Lazy) and not found.indexed:
             raise Fault

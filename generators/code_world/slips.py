@@ -59,6 +59,7 @@ def solve(problem: Problem, rng: random.Random, slips: float = 0.0) -> Solution:
             draft = _redrafted(draft, causes[-1], rng) or draft
 
     def slipper(line: str) -> str:
+        """The line, or now and then a wrong one in its place."""
         if rng.random() >= slips:
             return line
         cause = _pick(rng, _LINE_SLIPS)
