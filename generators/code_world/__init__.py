@@ -9,10 +9,11 @@ What counts as right is the truth table of docs/world_code.md.
 """
 
 from generators.code_world.build import SPLITS, WORLD_VERSION, Task, decode, sample_problem, split_of
-from generators.code_world.judge import KINDS, Judgement, has_answer, judge
+from generators.code_world.judge import KINDS, has_answer, judge
 from generators.code_world.operations import OPERATIONS
 from generators.code_world.slips import CORRUPTIONS, corrupt, solve
 from generators.code_world.solve import Solution
+from generators.judgement import Judgement
 
 __all__ = [
     "CORRUPTIONS",

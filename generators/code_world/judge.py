@@ -1,25 +1,16 @@
 """The exact judge: the first wrong line of any chain of text. Truth table: docs/world_code.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from distill.records import Problem
 from generators.code_world.build import ENTRY_POINT
 from generators.code_world.operations import BY_PHRASE
 from generators.code_world.program import Program, ProgramError
 from generators.code_world.states import Goal, applied_to, goal_of
+from generators.judgement import Judgement
 
 KINDS = ("syntax", "malformed", "name", "runtime", "value", "early", "plan")
 MOST_LINES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """`first_error` is 0-based, -1 for none. `complete`: the chain ends in a right program's return."""
-
-    first_error: int
-    kind: str
-    complete: bool
 
 
 def judge(problem: Problem, steps: Sequence[str]) -> Judgement:

@@ -8,7 +8,8 @@
 What counts as right is the truth table of docs/world_logic.md.
 """
 
-from generators.logic_world.judge import ANSWERS, KINDS, Judgement, answer_of, has_answer, judge, judge_step
+from generators.judgement import Judgement, answer_of, has_answer
+from generators.logic_world.judge import ANSWERS, KINDS, judge, judge_step
 from generators.logic_world.sample import SPLITS, WORLD_VERSION, sample_problem, split_of
 from generators.logic_world.slips import CORRUPTIONS
 from generators.logic_world.solve import corrupt, solve

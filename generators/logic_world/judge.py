@@ -1,9 +1,9 @@
 """The exact judge: the first wrong step of any chain of text. Truth table: docs/world_logic.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from distill.records import Problem
+from generators.judgement import ANSWER, Judgement, judge_lines
 from generators.logic_world.deduce import entails_rule
 from generators.logic_world.language import (
     Deduction,
@@ -16,31 +16,14 @@ from generators.logic_world.language import (
 )
 from generators.logic_world.theory import Theory, decode
 
-ANSWER = "Answer: "
 ANSWERS = ("True", "False", "Unknown")
 KINDS = ("premise", "negated", "converse", "wrong_person", "unsupported", "malformed", "answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """`first_error` is 0-based, -1 for none. `complete`: the chain ends in its right answer."""
-
-    first_error: int
-    kind: str
-    complete: bool
 
 
 def judge(problem: Problem, steps: Sequence[str]) -> Judgement:
     """The first wrong step of `steps` (one text per step, no line ends), and its kind."""
     theory = decode(problem)
-    answers = [i for i, step in enumerate(steps) if step.strip().startswith(ANSWER)]
-    complete = answers == [len(steps) - 1] and not judge_step(theory, steps[-1])
-    end = answers[0] if answers else len(steps)
-    for index, step in enumerate(steps):
-        kind = "malformed" if index > end else judge_step(theory, step)
-        if kind:
-            return Judgement(index, kind, complete)
-    return Judgement(-1, "", complete)
+    return judge_lines(steps, lambda step: judge_step(theory, step))
 
 
 def judge_step(theory: Theory, step: str) -> str:
@@ -64,19 +47,6 @@ def verdict(theory: Theory, deduction: Deduction) -> str:
         for literal in each(said.literals & ~theory.known.get(said.person, 0)):
             return _kind(theory, deduction.grounds, said.person, literal)
     return ""
-
-
-def has_answer(lines: Sequence[str]) -> bool:
-    """Whether a chain of these lines states an answer, right or wrong."""
-    return answer_of(lines) is not None
-
-
-def answer_of(steps: Sequence[str]) -> str | None:
-    """The text after `Answer: ` in the first line that has it; None without one."""
-    for step in steps:
-        if step.strip().startswith(ANSWER):
-            return step.strip().removeprefix(ANSWER)
-    return None
 
 
 def _kind(theory: Theory, grounds: Sequence[Statement], person: str, literal: Literals) -> str:

@@ -8,8 +8,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from generators.judgement import ANSWER
 from generators.logic_world.deduce import answer, next_rules
-from generators.logic_world.judge import ANSWER, ANSWERS, verdict
+from generators.logic_world.judge import ANSWERS, verdict
 from generators.logic_world.language import Deduction, Literals, Rule, Statement, clause, each
 from generators.logic_world.theory import Theory
 

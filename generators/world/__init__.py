@@ -8,9 +8,10 @@
 What counts as right is the truth table of docs/world.md.
 """
 
+from generators.judgement import Judgement, answer_of, has_answer
 from generators.world.families import FAMILIES, SPLITS, WORLD_VERSION, sample_problem, split_of
 from generators.world.graph import Graph, Quantity, decode
-from generators.world.judge import KINDS, Judgement, answer_of, has_answer, judge, judge_step
+from generators.world.judge import KINDS, judge, judge_step
 from generators.world.mutate import Attempt, attempts, corrupt, recite
 from generators.world.numbers import format_number, parse_number
 from generators.world.slips import CORRUPTIONS

@@ -2,37 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from distill.records import Problem
+from generators.judgement import ANSWER, Judgement, judge_lines
 from generators.world.graph import Graph, decode
 from generators.world.numbers import Expr, Number, evaluate, leaves, parse_expression, parse_number
 
-ANSWER = "Answer: "
 KINDS = ("arithmetic", "value", "operand", "operation", "invented", "malformed", "answer")
 _SLOT = re.compile(r"([^0-9()-]*)(.*[0-9)])([^0-9()-]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """`first_error` is 0-based, -1 for none. `complete`: the chain ends in its right answer."""
-
-    first_error: int
-    kind: str
-    complete: bool
 
 
 def judge(problem: Problem, steps: Sequence[str]) -> Judgement:
     """The first wrong step of `steps` (one text per step, no line ends), and its kind."""
     graph = decode(problem.payload)
-    answers = [i for i, step in enumerate(steps) if step.strip().startswith(ANSWER)]
-    complete = answers == [len(steps) - 1] and not judge_step(graph, steps[-1])
-    end = answers[0] if answers else len(steps)
-    for index, step in enumerate(steps):
-        kind = "malformed" if index > end else judge_step(graph, step)
-        if kind:
-            return Judgement(index, kind, complete)
-    return Judgement(-1, "", complete)
+    return judge_lines(steps, lambda step: judge_step(graph, step))
 
 
 def judge_step(graph: Graph, step: str) -> str:
@@ -66,19 +49,6 @@ def verdict(graph: Graph, target: str, expr: Expr | None, value: Number) -> str:
     if graph.derives(target, expr):
         return ""
     return "operation" if tuple(sorted(literals)) in graph.recipes(target) else "operand"
-
-
-def has_answer(lines: Sequence[str]) -> bool:
-    """Whether a chain of these lines states an answer, right or wrong."""
-    return answer_of(lines) is not None
-
-
-def answer_of(steps: Sequence[str]) -> str | None:
-    """The text after `Answer: ` in the first line that has it; None without one."""
-    for step in steps:
-        if step.strip().startswith(ANSWER):
-            return step.strip().removeprefix(ANSWER)
-    return None
 
 
 def _judge_answer(graph: Graph, text: str) -> str:

@@ -8,8 +8,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from generators.judgement import ANSWER
 from generators.world.graph import FACT, Graph
-from generators.world.judge import ANSWER, verdict
+from generators.world.judge import verdict
 from generators.world.numbers import (
     Expr,
     Number,
