@@ -173,10 +173,13 @@ def schema(
 @app.command(epilog="Example: distill score runs/quickstart/export/verifier chains.jsonl > scored.jsonl")
 def score(
     verifier: Annotated[str, typer.Argument(help="A verifier folder, or its URL.")],
-    file: Annotated[str, typer.Argument(help="JSONL with question and steps; - for standard input.")] = "-",
+    file: Annotated[
+        str, typer.Argument(help="JSONL with question, steps and perhaps domain; - for standard input.")
+    ] = "-",
     checks: Annotated[bool, typer.Option(help="Combine with exact step checks.")] = True,
 ) -> None:
-    """Score every step of every chain: P(step correct), and the first step that looks wrong."""
+    """Score every step of every chain: P(step correct), and the first step that looks wrong. A row's `domain`
+    (math, logic, code) says which exact checks are combined; without one it is what the verifier learnt."""
     from distill.scoring import score_lines
     from distill.storage import local_copy, locate
 
