@@ -13,7 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from checkers.logic import check_logic
 from checkers.programs import program_of
+from checkers.verdict import Status
 from distill.errors import DataError
 from distill.records import Problem
 
@@ -94,6 +96,16 @@ def claim_of(question: str) -> str:
         rest = rest.removeprefix(premise).strip()
     stated = [part for part in _SENTENCE.split(rest) if not part.endswith("?")]
     return re.sub(r"^true,? (?:or )?false(?: or unknown)?:\s*", "", " ".join(stated), flags=re.IGNORECASE)
+
+
+def contradicted(problems: Sequence[Problem]) -> list[Problem]:
+    """The logic problems from files whose stated answer is not what follows from their premises."""
+    own = [(problem, _payload(problem)) for problem in problems if problem.domain == "logic"]
+    return [
+        problem
+        for problem, told in own
+        if check_logic(told["premises"], told["conclusion"], problem.reference).status == Status.INCORRECT
+    ]
 
 
 def _kind(domain: str) -> str:

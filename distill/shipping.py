@@ -51,7 +51,7 @@ def export_verifier(
             then nothing is left of it.
         DataError: there is nothing to measure on.
     """
-    with _trained(source, check_data, show) as trained:
+    with open_trained(source, check_data, show) as trained:
         if not trained.heldout:
             raise DataError(
                 f"expected chains that {source} was not trained on, found none; give --check-data FILE"
@@ -66,7 +66,7 @@ def export_verifier(
 
 
 @contextmanager
-def _trained(source: str, check_data: str | None, show: Show) -> Iterator[Trained]:
+def open_trained(source: str, check_data: str | None, show: Show) -> Iterator[Trained]:
     """What there is to export, its files at hand while the context lasts."""
     with local_copy(locate(source)) as place:
         root = next((at for at in (place, place.parent, place.parent.parent) if _is_root(at)), None)

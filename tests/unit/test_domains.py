@@ -1,15 +1,34 @@
 """One table says which checker judges which domain; a batch of several domains keeps its order."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 import checkers
 from checkers.verdict import Status
-from distill.config import LabellingSettings
-from distill.domains import answer_check, claim_of, common_domain, judged, premises_of, proves, step_check
+from distill.artifacts import RunFolder
+from distill.config import LabellingSettings, Recipe
+from distill.domains import (
+    answer_check,
+    claim_of,
+    common_domain,
+    contradicted,
+    judged,
+    premises_of,
+    proves,
+    step_check,
+)
+from distill.errors import DataError
 from distill.labelling.evidence import check_events, outcome_event
 from distill.labelling.labels import derive_labels
 from distill.labelling.policies import make_policy
+from distill.memory import MemoryWatch
+from distill.progress import ProgressView
 from distill.records import Chain, Outcome, Problem
+from distill.stages.problems import load_labelled_problems
+from distill.stages.run import Run
 from distill.steps import strip_step
 from distill.verifier import ChainFormat, Example
 
@@ -20,6 +39,7 @@ LOGIC = Problem(
     "logic",
     payload=json.dumps({"premises": ["Bob is red.", "Red people are cold."], "conclusion": "Bob is cold."}),
 )
+GIBBERISH = json.dumps({"premises": ["Ideas sleep."], "conclusion": "Bob is cold."})
 CODE = Problem("c", "Double x.", json.dumps({"tests": ["assert f(2) == 4"], "entry_point": "f"}), "code")
 BEGUN = Problem(
     "b",
@@ -115,3 +135,29 @@ def test_an_answer_line_is_judged_by_entailment() -> None:
     with checkers.Pool(workers=1) as pool:
         found = [[verdict.status.value for verdict in chain] for chain in judged(pool, asked)]
     assert found == [["correct", "correct"], ["correct", "incorrect"]]
+
+
+def test_a_stated_answer_that_does_not_follow_is_found() -> None:
+    false, unread = replace(LOGIC, reference="False"), replace(LOGIC, reference="False", payload=GIBBERISH)
+    assert contradicted([LOGIC, false, unread, MATH]) == [false]
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 3])
+def test_a_file_of_a_closed_world_is_refused(wrong: int, tmp_path: Path) -> None:
+    """Three of 100 say False where nothing follows, as ProofWriter's CWA does; one alone is a mistake."""
+    rows = [
+        {"context": f"P{i} is red. Red people are cold.", "question": f"P{i} is kind.", "answer": "Unknown"}
+        for i in range(100)
+    ]
+    for row in rows[:wrong]:
+        row["answer"] = "False"
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    asked = {"source": "file", "path": str(tmp_path / "rows.jsonl"), "domain": "logic", "count": 100}
+    recipe = Recipe.model_validate({"name": "r", "problems": {**asked, "heldout": 0}})
+    with RunFolder.driver(tmp_path / "run") as folder, ProgressView() as view:
+        run = Run(recipe, folder, view, {"problems": "A"}, MemoryWatch(), stage="problems")
+        if wrong < 3:
+            assert load_labelled_problems(run) == {"in": 100, "out": 100}
+        else:
+            with pytest.raises(DataError, match=r"found 3 of 100 logic problems.*closed world"):
+                load_labelled_problems(run)
