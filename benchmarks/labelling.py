@@ -7,6 +7,11 @@
 
 A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
 undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
+
+No recorded rollout is given twice as new evidence: a K for which a bank holds too few (Math-Shepherd draws
+anew for each chain through a prefix) is left out, and `adaptive` gives a prefix up after as many as the
+bank has; the report says so. Truth is the exact judge's, for a bank of the user's own chains what people said.
+The simulated parts run beside the bank `figures` only, since they are the same for every bank.
 """
 
 import argparse
@@ -28,6 +33,8 @@ from distill.labelling.posterior import share
 from distill.labelling.trials import Tally
 from distill.records import StepStatus
 
+MOST = LabellingSettings().adaptive.most
+STANDARD_K = 8
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {"method": "math_shepherd", "count_outcome": False, "step_checks": False}
 FAMILIES: dict[str, list[dict[str, Any]]] = {
@@ -40,6 +47,7 @@ FAMILIES: dict[str, list[dict[str, Any]]] = {
     ],
 }
 DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": 1}  # K=8; ours
+RIVALS = ("math_shepherd", "math_shepherd +outcome", "omegaprm")
 ABLATION: dict[str, dict[str, Any]] = {
     "adaptive, all of it": {},
     "own outcome not counted": {"count_outcome": False},
@@ -63,17 +71,64 @@ FRACTIONS = ("accuracy", "accuracy_wrong", "accuracy_wrong_answer", "coverage", 
 Figures = dict[str, Any]
 
 
-def settings(given: Mapping[str, Any], checks: bool) -> LabellingSettings:
+def settings(given: Mapping[str, Any], checks: bool, most: int = MOST) -> LabellingSettings:
     """Settings with or without step checks; where `given` names them, that holds."""
-    return LabellingSettings.model_validate({"step_checks": checks, **given})
+    adaptive = {"most": most} | given.get("adaptive", {})
+    return LabellingSettings.model_validate({"step_checks": checks, **given, "adaptive": adaptive})
 
 
-def on_bank(items: Sequence[labelling_banks.Item], checks: bool) -> dict[str, list[Figures]]:
+class Bank:
+    """A bank and what it cannot serve: `left_out` fills as methods ask for more than was recorded."""
+
+    def __init__(self, name: str, items: Sequence[labelling_banks.Item]) -> None:
+        """`name` tells whose the truth is: the two shipped banks are of an exact world."""
+        self.name, self.items = name, items
+        self.least = labelling_banks.least(items)
+        self.most = min(MOST, self.least)
+        self.left_out: list[str] = []
+
+    def figures(self, name: str, given: Mapping[str, Any], checks: bool) -> Figures | None:
+        """Figures of one method; None when the bank has too few rollouts for it."""
+        asked = settings(given, checks, self.most)
+        try:
+            found = labelling_replay.figures(asked, self.items)
+        except labelling_banks.BankSpentError:
+            if name not in self.left_out:
+                self.left_out.append(name)
+            return None
+        return found | {"rollouts": asked.rollouts}
+
+    def family(self, name: str, checks: bool) -> list[Figures]:
+        """Figures of a method at every budget that the bank can serve."""
+        budgets = [(f"{name} K={g['rollouts']}" if "rollouts" in g else name, g) for g in FAMILIES[name]]
+        found = [self.figures(said, given, checks) for said, given in budgets]
+        return [figures for figures in found if figures is not None]
+
+    def about(self) -> Figures:
+        """Size, whose the truth is, and where the replay was limited."""
+        truths = [truth for item in self.items for truth in item.truth]
+        return {
+            "bank": self.name,
+            "problems": len(self.items),
+            "chains": len(truths),
+            "chains_with_truth": sum(truth is not None for truth in truths),
+            "truth": "exact" if self.name in labelling_banks.SETS else "people",
+            "least_rollouts": self.least,
+            "adaptive_most": self.most,
+            "left_out": self.left_out,
+        }
+
+
+def on_bank(bank: Bank, checks: bool) -> dict[str, list[Figures]]:
     """Figures of every method at every budget."""
-    return {
-        name: [labelling_replay.figures(settings(given, checks), items) for given in family]
-        for name, family in FAMILIES.items()
-    }
+    return {name: bank.family(name, checks) for name in FAMILIES}
+
+
+def standard(family: Sequence[Figures], name: str) -> Figures:
+    """A method as it is compared: the default of ours, else K=8 or the greatest K below it that there is."""
+    if name == "adaptive":
+        return family[DEFAULT[name]]
+    return [figures for figures in family if figures["rollouts"] <= STANDARD_K][-1]
 
 
 def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
@@ -97,9 +152,10 @@ def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
     return found
 
 
-def ablation(items: Sequence[labelling_banks.Item]) -> dict[str, Figures]:
+def ablation(bank: Bank) -> dict[str, Figures]:
     """The default with one ingredient taken away at a time, step checks on."""
-    return {n: labelling_replay.figures(settings(given, True), items) for n, given in ABLATION.items()}
+    found = {name: bank.figures(name, given, True) for name, given in ABLATION.items()}
+    return {name: figures for name, figures in found.items() if figures is not None}
 
 
 def promises(nodes: int) -> list[Figures]:
@@ -144,26 +200,35 @@ def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
 def claims(without: Mapping[str, list[Figures]], with_checks: Mapping[str, list[Figures]]) -> list[Figures]:
     """What must be seen, and whether it is: token ratios at no less accuracy than Math-Shepherd K=8, and
     accuracy on wrong chains at its K=1 budget."""
-    base = without["math_shepherd"][3]
+    base = standard(without["math_shepherd"], "math_shepherd")
     rows = []
     for kind, ours_in, wanted in (
         ("without step checks", without, (12, 4, 2)),
         ("with step checks", with_checks, (20, 6, 4)),
     ):
         ours = ours_in["adaptive"][DEFAULT["adaptive"]]
-        enough = ours["accuracy"]["value"] >= base["accuracy"]["value"]
-        rivals = ("math_shepherd", "math_shepherd +outcome", "omegaprm")
-        for name, times in zip(rivals, wanted, strict=True):
-            ratio = without[name][3]["tokens_per_chain"] / ours["tokens_per_chain"]
-            text = f"{kind}: 1/{times} of {name} K=8's tokens"
+        enough = _value(ours["accuracy"]) >= _value(base["accuracy"])
+        for name, times in zip(RIVALS, wanted, strict=True):
+            rival = standard(without[name], name)
+            ratio = _ratio(rival["tokens_per_chain"], ours["tokens_per_chain"])
+            text = f"{kind}: 1/{times} of {name} K={rival['rollouts']}'s tokens"
             rows.append({"claim": text, "found": f"1/{ratio:.1f}", "holds": enough and ratio >= times})
         one = without["math_shepherd"][0]
         afford = [f for f in ours_in["adaptive"] if f["tokens_per_chain"] <= one["tokens_per_chain"]]
-        best = max((f["accuracy_wrong"]["value"] for f in afford), default=0.0)
-        gain = 100 * (best - one["accuracy_wrong"]["value"])
+        best = max((_value(f["accuracy_wrong"]) for f in afford), default=0.0)
+        gain = 100 * (best - _value(one["accuracy_wrong"]))
         text = f"{kind}: 10 points more on wrong chains at math_shepherd K=1's tokens"
         rows.append({"claim": text, "found": f"{gain:+.1f}", "holds": gain >= 10})
     return rows
+
+
+def _value(found: Figures) -> float:
+    """A fraction; 0 of nothing."""
+    return float(found["value"] or 0.0)
+
+
+def _ratio(theirs: float, ours: float) -> float:
+    return theirs / ours if ours else math.inf
 
 
 def repair_claims(worlds: Mapping[str, Mapping[str, Figures]]) -> list[Figures]:
@@ -192,7 +257,7 @@ def table(rows: Sequence[tuple[str, Figures]], base: float) -> str:
         fractions = [_points(f[k]) for k in FRACTIONS]
         steps = [_points(f[k], False) for k in ("step_precision", "step_recall")]
         costs = [f"{f['tokens_per_chain']:.1f}", f"{f['tokens_per_right_label']:.1f}"]
-        ratio = base / f["tokens_per_chain"] if f["tokens_per_chain"] else math.inf
+        ratio = _ratio(base, f["tokens_per_chain"])
         lines.append("| " + " | ".join([name, *fractions, *steps, *costs, f"1/{ratio:.1f}"]) + " |")
     return "\n".join(lines)
 
@@ -225,7 +290,7 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
     for axis, (field, title) in zip(axes, parts, strict=True):
         for name, family in found.items():
             x = [f["tokens_per_chain"] for f in family]
-            axis.plot(x, [100 * f[field]["value"] for f in family], marker="o", markersize=3, label=name)
+            axis.plot(x, [100 * _value(f[field]) for f in family], marker="o", markersize=3, label=name)
         axis.set(xscale="log", xlabel="rollout tokens a chain", title=title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("%")
@@ -299,47 +364,65 @@ def main() -> None:
     if asked.verifier:
         compare_verifiers()
         return
-    count = 200 if asked.quick else 1000
-    items = labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz")
-    without, with_checks = on_bank(items, False), on_bank(items, True)
-    base = without["math_shepherd"][3]["tokens_per_chain"]
-    worlds = on_worlds(count)
-    found: dict[str, Any] = {
-        "bank": asked.bank,
-        "problems": len(items),
-        "without_checks": without,
-        "with_checks": with_checks,
-        "ablation": ablation(items),
-        "worlds": worlds,
-        "promises": promises(1000 if asked.quick else 10_000),
-        "probes": probes(),
-        "claims": [*claims(without, with_checks), *repair_claims(worlds)],
-    }
-    text = report(found, base)
+    bank = Bank(asked.bank, labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz"))
+    found = measure(bank, asked.quick)
+    text = report(found)
     print(text)
     name = "labelling" if asked.bank == "figures" else f"labelling-{asked.bank}"
     record(name, f"python benchmarks/labelling.py --bank {asked.bank}" + " --quick" * asked.quick, found)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    plot(without, RESULTS / f"{name}.svg")
+    plot(found["without_checks"], RESULTS / f"{name}.svg")
 
 
-def report(found: Mapping[str, Any], base: float) -> str:
+def measure(bank: Bank, quick: bool) -> Figures:
+    """All figures of a bank; beside the bank `figures` those of the simulated teacher too."""
+    without, with_checks = on_bank(bank, False), on_bank(bank, True)
+    found: Figures = {
+        "without_checks": without,
+        "with_checks": with_checks,
+        "ablation": ablation(bank),
+        "claims": claims(without, with_checks),
+    }
+    if bank.name == "figures":
+        worlds = on_worlds(200 if quick else 1000)
+        found |= {"worlds": worlds, "promises": promises(1000 if quick else 10_000), "probes": probes()}
+        found["claims"] = [*found["claims"], *repair_claims(worlds)]
+    return bank.about() | found
+
+
+def report(found: Mapping[str, Any]) -> str:
     """All tables as Markdown."""
-    parts = [f"Bank `{found['bank']}`: {found['problems']} problems."]
+    base = standard(found["without_checks"]["math_shepherd"], "math_shepherd")["tokens_per_chain"]
+    parts = [_head(found)]
     for key, title in (("without_checks", "without step checks"), ("with_checks", "with step checks")):
-        rows = [(name, found[key][name][DEFAULT[name]]) for name in FAMILIES]
+        rows = [(name, standard(found[key][name], name)) for name in FAMILIES]
+        rows = [(f"{n} K={f['rollouts']}" if n in RIVALS else n, f) for n, f in rows]
         rows.insert(0, ("math_shepherd K=1", found[key]["math_shepherd"][0]))
-        parts += [f"\n**K=8 and the default, {title}**\n", table(rows, base)]
+        parts += [f"\n**Fixed K and the default, {title}**\n", table(rows, base)]
     parts += [
         "\n**One ingredient taken away, with step checks**\n",
         table([*found["ablation"].items()], base),
     ]
-    for name, methods in found["worlds"].items():
+    for name, methods in found.get("worlds", {}).items():
         against = max(f["tokens_per_chain"] for f in methods.values())
         parts += [f"\n**Simulated: {name}**\n", table([*methods.items()], against)]
     for key in ("promises", "probes", "claims"):
-        parts += [f"\n**{key}**\n", _plain_table(found[key])]
+        if key in found:
+            parts += [f"\n**{key}**\n", _plain_table(found[key])]
     return "\n".join(parts) + "\n"
+
+
+def _head(found: Mapping[str, Any]) -> str:
+    text = (
+        f"Bank `{found['bank']}`: {found['problems']} problems, {found['chains']} chains, "
+        f"{found['chains_with_truth']} with a first error known ({found['truth']}); at least "
+        f"{found['least_rollouts']} rollouts a prefix."
+    )
+    if found["adaptive_most"] < MOST:
+        text += f" `adaptive` gives a prefix up after {found['adaptive_most']} rollouts, not {MOST}."
+    if found["left_out"]:
+        text += f" Left out, more than was recorded: {', '.join(found['left_out'])}."
+    return text
 
 
 if __name__ == "__main__":

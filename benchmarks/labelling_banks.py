@@ -39,6 +39,10 @@ MARKS = {Outcome.CORRECT: "+", Outcome.INCORRECT: "-", Outcome.UNDECIDED: "?"}
 OUTCOMES = {mark: outcome for outcome, mark in MARKS.items()}
 
 
+class BankSpentError(Exception):
+    """A method asked a prefix for more rollouts than the bank holds of it."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One problem of a bank. `truth[c]` and `checks[c][i]` are those of chain c; `rollouts[node]` holds the
@@ -51,10 +55,19 @@ class Item:
     rollouts: dict[Prefix, tuple[tuple[Outcome, int], ...]]
 
     def answer(self, request: RolloutRequest) -> RolloutResult:
-        """The recorded rollouts that the request asks for; from the first again once all were used (only
-        methods that roll out one prefix for several chains get that far)."""
-        there = self.rollouts[request.prefix]
-        drawn = [there[(request.first + i) % len(there)] for i in range(request.n)]
+        """The recorded rollouts that the request asks for.
+
+        Raises:
+            BankSpentError: more are asked for than were recorded; none is given twice as if it were new.
+        """
+        there, end = self.rollouts[request.prefix], request.first + request.n
+        if end > len(there):
+            raise BankSpentError(
+                f"problem {self.problem.id}: rollouts {request.first + 1} to {end} of one prefix were asked "
+                f"for, {len(there)} were recorded; record more, or ask less (labelling.rollouts, "
+                "labelling.adaptive.most)"
+            )
+        drawn = there[request.first : end]
         return RolloutResult(tuple(o for o, _ in drawn), tuple(t for _, t in drawn))
 
 
@@ -157,6 +170,11 @@ def _truth(problem: Problem, chain: Chain, said: Mapping[str, int]) -> int | Non
 def read(path: Path) -> list[Item]:
     """The problems of a packed bank."""
     return [_item(json.loads(line)) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
+def least(items: Sequence[Item]) -> int:
+    """The smallest number of rollouts that any prefix has."""
+    return min(len(drawn) for item in items for drawn in item.rollouts.values())
 
 
 def _item(row: dict[str, Any]) -> Item:

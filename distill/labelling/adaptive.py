@@ -47,7 +47,8 @@ def next_round(settings: LabellingSettings, found: Known) -> list[RolloutRequest
         step = wanted_step(settings, found, c)
         if step is not None:
             first = found.rollouts[found.paths[c][step + 1]].total
-            request = RolloutRequest(chain, step, _batch(settings), _rule(settings, found, c, step), first)
+            n = _batch(settings, first)
+            request = RolloutRequest(chain, step, n, _rule(settings, found, c, step), first)
             asked.setdefault(request.prefix, request)
     return list(asked.values())
 
@@ -67,8 +68,11 @@ def wanted_step(settings: LabellingSettings, found: Known, c: int) -> int | None
     return -1 if blamed and untried and not _hopeless(settings, found) else None
 
 
-def _batch(settings: LabellingSettings) -> int:
-    return settings.adaptive.batch if settings.adaptive.sequential else settings.rollouts
+def _batch(settings: LabellingSettings, drawn: int) -> int:
+    """Rollouts to ask of a node that had `drawn`; with the sequential test never more than `most` in all."""
+    if not settings.adaptive.sequential:
+        return settings.rollouts
+    return min(settings.adaptive.batch, settings.adaptive.most - drawn)
 
 
 def _hopeless(settings: LabellingSettings, found: Known) -> bool:

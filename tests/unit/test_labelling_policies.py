@@ -172,7 +172,7 @@ def test_policies_end_stay_in_the_chain_and_repeat_no_rollout(method: str, seed:
                 assert request.first == drawn[request.prefix]
             drawn[request.prefix] += request.n
     if method == "adaptive":
-        most = asked_of.adaptive.most + asked_of.adaptive.batch
+        most = asked_of.adaptive.most
         assert max(drawn.values(), default=0) <= (most if asked_of.adaptive.sequential else 12)
     if method in ("omegaprm", "record"):
         assert all(count <= 3 for count in drawn.values())
