@@ -134,8 +134,16 @@ def _use(package: Package) -> str:
         f"## Use\n```python\n{lines}\n```\n"
         f"A step that scores below **{package.calibration.threshold:.4f}** is called wrong; the first one is "
         "the chain's first error. Threshold and temperature were fitted on validation data only. Needs "
-        f"{NEEDS[package.form]}.\n{_of_base(package.base)}"
+        f"{NEEDS[package.form]}.\n{_of_base(package.base)}{_serving(package)}"
     )
+
+
+def _serving(package: Package) -> str:
+    if package.form != "w4a16":
+        return ""
+    folder = "path/to/this/folder"
+    lines = client_lines(folder, package.chain_format, package.calibration.temperature)
+    return f"\n## Serve\n```sh\n{serving_lines(folder)[0]}\n```\n```python\n{lines}\n```\n"
 
 
 def _of_base(base: AdapterBase | None) -> str:
