@@ -97,7 +97,8 @@ def _begun(question: str) -> tuple[list[str], str]:
     tree = parsed(lines)
     last = tree.body[-1] if tree and tree.body else None
     empty = isinstance(last, ast.FunctionDef) and all(
-        isinstance(part, ast.Pass) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        isinstance(part, ast.Pass | ast.Import)
+        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
         for part in last.body
     )
     return (lines, last.name) if isinstance(last, ast.FunctionDef) and empty else ([], "")

@@ -24,8 +24,8 @@ _DOING = (*_DEFINING, ast.Call, ast.Import, ast.ImportFrom, ast.Return)
 def program_of(text: str, entry_point: str = "", begin: str = "") -> str:
     """The program that a text holds; `entry_point` is the function that its tests call, "" for none known.
 
-        program_of("We add.\\n```python\\nx = 1\\n```\\nDone.")                          # "x = 1\\n"
-        program_of("```\\ndef f(): return 4\\n```\\nf() is\\n```\\n4\\n```", "f")         # "def f(): return 4\\n"
+        program_of("We add.\\n```python\\nx = 1\\n```\\nDone.")                # "x = 1\\n"
+        program_of("```\\ndef f(): pass\\n```\\nf() is\\n```\\n4\\n```", "f")  # "def f(): pass\\n"
 
     A text that is Python is the program. Else, of its fenced blocks that are Python or unnamed, the last one
     that defines the entry point; where none does, the last that is Python and calls, defines, imports or
@@ -125,7 +125,7 @@ def _from_first_line(lines: Sequence[str]) -> str:
 
 
 def _without_prose(text: str) -> str:
-    """The text up to the line at the margin with which it is no Python any more, if it is a program so far."""
+    """The text up to the line at the margin with which it is no Python any more, where that is a program."""
     lines = text.split("\n")
     end = whole_lines(lines[: max(first_fault(lines), 0)])
     after = next((line for line in lines[end:] if line.strip()), "")
@@ -137,27 +137,23 @@ def _without_prose(text: str) -> str:
 
 def _with_needed(blocks: Sequence[str], at: int) -> str:
     """The block at `at`, and the others that it takes names from."""
-    trees = [_python(block) for block in blocks]
+    trees = [_python(block) for block in blocks] if len(blocks) > 1 else [None]
+    tops = [bound_names(own_nodes(tree.body)) if tree else set() for tree in trees]
     kept = {at}
     while trees[at] is not None:
         nodes = [node for i in kept for node in ast.walk(trees[i] or ast.Module([], []))]
         read = {node.id for node in nodes if isinstance(node, ast.Name)}
-        wanted = read - bound_names(nodes) - KNOWN
-        more = {_nearest(trees, name, at) for name in wanted} - {-1} - kept
+        more = {_nearest(tops, name, at) for name in read - bound_names(nodes) - KNOWN} - kept
         if not more:
             break
         kept |= more
     return "\n".join(blocks[i] for i in sorted(kept))
 
 
-def _nearest(trees: Sequence[ast.Module | None], name: str, at: int) -> int:
-    """The place of the tree that sets a name at its top level (or may, by a star import); -1 if none does."""
-    places = [
-        i
-        for i, tree in enumerate(trees)
-        if i != at and tree is not None and bound_names(own_nodes(tree.body)) & {name, "*"}
-    ]
-    return max((i for i in places if i < at), default=min(places, default=-1))
+def _nearest(tops: Sequence[set[str]], name: str, at: int) -> int:
+    """The place of the block that sets a name (or may, by a star import); `at` if no other does."""
+    places = [i for i, top in enumerate(tops) if i != at and top & {name, "*"}]
+    return max((i for i in places if i < at), default=min(places, default=at))
 
 
 def code_lines(steps: Sequence[str], body: bool = False) -> tuple[list[tuple[int, str]], bool]:

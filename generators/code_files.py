@@ -2,11 +2,11 @@
 
 - HumanEval: `prompt` (the beginning of the program), `entry_point`, `test` (a `check(candidate)`).
 - MBPP: `text` or `prompt`, `test_list` of asserts, perhaps `test_setup_code` or `test_imports`.
-- Contests: `problem` (or `description`, `question`) and `tests`, `input_output`, `public_tests`, `private_tests`
-  or `generated_tests` (all that are there, together): `inputs` and `outputs` (or `input` and `output`) of
-  standard input and output. With `fn_name` beside them, calls of that function (or of that method of a class
-  `Solution`): an input is the list of its arguments, or their JSON in lines. Where every output is a list of
-  one value, that value is expected, as in APPS.
+- Contests: `problem` (or `description`, `question`) and `tests`, `input_output`, `public_tests`,
+  `private_tests` or `generated_tests` (all that are there, together): `inputs` and `outputs` (or `input` and
+  `output`) of standard input and output. With `fn_name` beside them, calls of that function (or of that
+  method of a class `Solution`): an input is the list of its arguments, or their JSON in lines. Where every
+  output is a list of one value, that value is expected, as in APPS.
 
 `reference` is JSON, `{"tests": [...], "entry_point": "f", "setup": "..."}`, the last two only where there is
 one: a pool's "code" item is (program, tests, the rest as options). `payload` is JSON too: `shape`,

@@ -102,7 +102,9 @@ def _code_problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[t
             yield row.number, problem
         dropped += problem is None
     if dropped == len(rows):
-        raise DataError(f"expected programming tasks with tests in '{settings.path}', found {dropped} without")
+        raise DataError(
+            f"expected programming tasks with tests in '{settings.path}', found {dropped} without"
+        )
     if dropped:
         _log.warning("%s: dropped %d rows whose tests are empty", settings.path, dropped)
 

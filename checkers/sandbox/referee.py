@@ -62,8 +62,8 @@ def main(caller: Channel, candidate: Channel) -> None:
 
 
 def judge(job: dict[str, Any], session: Session) -> list[Row]:
-    """One row for each test, its last part what the program gave, right or wrong (a raised error by its kind);
-    None where the test may stop at an assert before it has asked for all."""
+    """One row for each test. Its last part is what the program gave, right or wrong (a raised error by its
+    kind); None where the test may stop at an assert before it has asked for all."""
     codes = [_parse(test, f"test {i}") for i, test in enumerate(job["tests"], 1)]
     setup = _parse(job["setup"], "the setup")
     trees = [code for code in codes if isinstance(code, ast.Module)]

@@ -68,6 +68,7 @@ CASES = [
     (BEGUN, ["    y = z", "    return y"], [0]),
     (BEGUN, ["    y = (2 * x", "    return y]"], [1]),
     (BEGUN, ["def f(x):", "    return 3 * x"], [1]),
+    (BEGUN.replace("    '''T", "    import math\n    '''T"), ["    return 3 * x"], [0]),
     (BEGUN, ["We double.", "    y = z", "  - so"], []),
     ("Write the function f:\ndef f(x):", ["    y = z"], []),  # the question is no Python
     ("f(2) is roughly 4.", ["def f(x):", "    return 1"], []),
@@ -180,7 +181,7 @@ PROGRAMS = [  # a text, the entry point, what stands before; the program
         "f", "",
         "import math\n\ndef f(x):\n    return math.sqrt(g(x))\n\ndef g(x):\n    return x\n",
     ),
-    ("```python\nclass Solution:\n    def f(self, x): return x\n```\n```python\nSolution().f(1)\n```", "f", "",
+    ("```\nclass Solution:\n    def f(self, x): return x\n```\n```python\nSolution().f(1)\n```", "f", "",
      "class Solution:\n    def f(self, x): return x\n"),
     ("```python\nprint(int(input()) * 2)\n```\nFor 2:\n```\n4\n```\n", "", "", "print(int(input()) * 2)\n"),
     ("```python\nprint(1)\n```\n```\nYes\nNo\n```\n```\n1 2\n```\n```\nx: 3\n```", "", "", "print(1)\n"),
@@ -196,7 +197,8 @@ PROGRAMS = [  # a text, the entry point, what stands before; the program
     ("```\n    return 2 * x\n```\n```python\nprint(f(2))\n```", "f", "def f(x):\n", F),
     ("    return 2 * x\n\nThat is all, it's done.\n", "f", "def f(x):\n", F + "\n"),
     (f"```python\n{F}```", "f", "def f(x):\n", F),
-    ("```python\ndef f(x: List): return h(x)\n```", "f", "from typing import List\ndef h(x): return x\ndef f(x):\n",
+    ("```python\ndef f(x: List): return h(x)\n```", "f",
+     "from typing import List\ndef h(x): return x\ndef f(x):\n",
      "from typing import List\ndef h(x): return x\n\ndef f(x: List): return h(x)\n"),
 ]  # fmt: skip
 
