@@ -111,7 +111,8 @@ def _cases(tests: Any, text: str) -> list[dict[str, Any]]:
 def _call(given: Any, expected: Any) -> dict[str, Any]:
     """A call; arguments in lines have their result as JSON too."""
     if not isinstance(given, str):
-        return {"args": _numbers(list(given)), "expected": _numbers(expected)}
+        args = given if isinstance(given, list) else [given]
+        return {"args": _numbers(args), "expected": _numbers(expected)}
     expected = _parsed(expected) if isinstance(expected, str) else expected
     return {"args": [_parsed(line) for line in given.splitlines() if line.strip()], "expected": expected}
 
