@@ -33,10 +33,13 @@ undecided. Programs see the standard library alone, without the modules that loa
 system (sqlite3, ssl, tkinter). Linux on x86_64 and aarch64 only.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from checkers.programs import normalised
 from checkers.sandbox import host, values
 from checkers.sandbox.host import Sandbox, SandboxError, SandboxFaultError, ZygoteDiedError, active_layers
 from checkers.sandbox.limits import Limits
@@ -55,6 +58,7 @@ __all__ = [
 SandboxLevel = Literal["strict", "weak"]
 _ATTEMPTS = 2  # the second with a new zygote, where the first has died
 _LONGEST_SHOWN = 200
+_Judged = tuple[Verdict, str | None]  # and what the program gave, None where the test does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ class CallCase:
     """A call of a function of the program's, by value, and what it has to return.
 
     A list and a tuple of the same parts are the same (JSON has no tuples); `tolerance` is absolute and
-    relative, for numbers. An empty `function` stands for the entry point.
+    relative, for numbers. An empty `function` stands for the entry point. Where the program has no such
+    function, the method of its class `Solution` is called, each time on a new object.
 
         check_code("def f(x): return x / 3", [CallCase("f", (1,), 0.333, tolerance=0.01)]).status  # correct
     """
@@ -96,10 +101,14 @@ class CodeVerdict(Verdict):
 
         check_code("def f(x): return 2", ["assert f(2) == 2", "assert f(3)==3"]).tests[1].status  # incorrect
 
-    A test that was never reached is undecided.
+    A test that was never reached is undecided. `answer` is what a vote among programs compares (never held
+    against what is expected): a digest of what the program gave for the inputs of all tests, right or wrong,
+    errors by their kind. Tests that may stop at an assert before they have asked for all (HumanEval's) do not
+    tell; then it is a digest of the program's text without comments, docstrings and layout. "" for none.
     """
 
     tests: tuple[Verdict, ...] = ()
+    answer: str = ""
 
 
 class _UnreadableTestError(ValueError):
@@ -143,7 +152,9 @@ def check_code(
         if sandbox == "strict":
             running.demand()
         try:
-            return _overall(_judge(running, job, cases, limits))
+            found = _judge(running, job, cases, limits)
+            answer = _answer(program, [given for _, given in found])
+            return replace(_overall([verdict for verdict, _ in found]), answer=answer)
         except ZygoteDiedError as error:
             fault: SandboxFaultError = error
             host.shared.replace(running)
@@ -175,7 +186,7 @@ def _read_test(test: Test, entry_point: str | None) -> str | StdinCase | CallCas
 
 def _judge(
     running: Sandbox, job: dict[str, Any], cases: Sequence[str | StdinCase | CallCase], limits: Limits
-) -> list[Verdict]:
+) -> list[_Judged]:
     """A verdict on each case: the runs one by one, all others in one process. Raises: SandboxFaultError."""
     asked = [case for case in cases if not isinstance(case, StdinCase)]
     answers = iter(_judge_calls(running, job, asked, limits) if asked else [])
@@ -187,15 +198,17 @@ def _judge(
 
 def _judge_calls(
     running: Sandbox, job: dict[str, Any], cases: Sequence[str | CallCase], limits: Limits
-) -> list[Verdict]:
+) -> list[_Judged]:
     try:
         tests = [case if isinstance(case, str) else _as_row(case, job["entry_point"]) for case in cases]
     except values.NotPlainError as error:
-        return [undecided(f"a test holds what is no plain data: {error}")] * len(cases)
+        return [(undecided(f"a test holds what is no plain data: {error}"), None)] * len(cases)
     reply = running.judge(job | {"tests": tests}, limits)
     if "stopped" in reply:
-        return [incorrect(f"the program {reply['stopped']}")] * len(cases)
-    return [Verdict(Status(row[0]), row[1], tuple(row[2]) if row[2] else None) for row in reply["rows"]]
+        return [(incorrect(f"the program {reply['stopped']}"), str(reply["stopped"]))] * len(cases)
+    return [
+        (Verdict(Status(row[0]), row[1], tuple(row[2]) if row[2] else None), row[3]) for row in reply["rows"]
+    ]
 
 
 def _as_row(case: CallCase, entry_point: str | None) -> dict[str, Any]:
@@ -208,14 +221,14 @@ def _as_row(case: CallCase, entry_point: str | None) -> dict[str, Any]:
     }
 
 
-def _judge_run(running: Sandbox, program: str, case: StdinCase, limits: Limits) -> Verdict:
+def _judge_run(running: Sandbox, program: str, case: StdinCase, limits: Limits) -> _Judged:
     run = running.run_script(program, case.stdin, limits)
     found, expected = _lines(run.output.decode(errors="replace")), _lines(case.stdout)
     if run.fault:
-        return incorrect(f"the program {run.fault}")
-    if found == expected:
-        return correct("printed what was expected", _difference(found, expected))
-    return incorrect("printed something else", _difference(found, expected))
+        return incorrect(f"the program {run.fault}"), run.fault.split(":")[0]
+    right = found == expected
+    judge, what = (correct, "what was expected") if right else (incorrect, "something else")
+    return judge(f"printed {what}", _difference(found, expected)), "\n".join(found)
 
 
 def _lines(text: str) -> list[str]:
@@ -233,6 +246,13 @@ def _difference(found: list[str], expected: list[str]) -> tuple[str, str]:
 
 def _line(lines: list[str], at: int) -> str:
     return lines[at][:_LONGEST_SHOWN] if at < len(lines) else "(nothing)"
+
+
+def _answer(program: str, given: Sequence[str | None]) -> str:
+    """What a vote compares (`CodeVerdict`)."""
+    told = bool(given) and None not in given
+    kind, text = ("outputs", json.dumps(given)) if told else ("program", normalised(program))
+    return f"{kind} {hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}"
 
 
 def _overall(verdicts: Sequence[Verdict]) -> CodeVerdict:

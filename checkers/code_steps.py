@@ -7,7 +7,8 @@ A step is refuted
   `assert f(2) == 4`) gives another value, or raises, in the sandbox.
 
 Everything else is undecided: a plan, prose, passing examples, programs that do not end. After a second
-program in the same chain has begun, nothing is said.
+program in the same chain has begun, nothing is said. Where the question is the beginning of a program that
+breaks off in a function (HumanEval), steps that begin with an indented line go on with it.
 """
 
 import ast
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from checkers.code import CallCase, SandboxLevel, check_code
-from checkers.programs import code_lines
+from checkers.programs import HEADER, code_lines
 from checkers.sandbox.limits import Limits
 from checkers.syntax import first_fault, parsed
 from checkers.undefined import undefined_names
@@ -31,15 +32,14 @@ _MOST_EXAMPLES = 5
 _MOST_RUNS = 2  # functions of a chain that are run, which share the time
 _NOTHING = undecided("nothing of this step can be refuted")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_SET = re.compile(r"^([A-Za-z_]\w*)\s*[=,:]", re.MULTILINE)  # also before what we take for the program
+_SET = re.compile(  # also outside of what we take for the program
+    r"^(?:(?:async )?def\s+|class\s+|(?=\w+\s*[=,:]))([A-Za-z_]\w*)", re.MULTILINE
+)
 _DOCTEST = re.compile(r"^\s*>>>\s*(.+?)\s*\n\s*(\S.*?)\s*$", re.MULTILINE)
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _IS = re.compile(r"\s*(?:==|=>|->|➞|→|is|returns?|should (?:be|return)|gives)\s+")
 _RAISED = re.compile(r".*: (?:TypeError|ValueError|IndexError|KeyError|ZeroDivisionError|AttributeError): ")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
-_HEADER = re.compile(
-    r"(?:def \w+\s*\(|class \w+\s*[:(]|(?:else|finally|try):|(?:elif|except)\b.*:$)"
-)  # no prose
 _TOLERANCE = 0.01  # examples are often rounded
 
 
@@ -61,13 +61,19 @@ def check_code_steps(
     Raises: SandboxError as `check_code` does.
     """
     verdicts = [_NOTHING] * len(steps)
-    lines, over = code_lines(steps)
+    begun, name = _begun(question)
+    read, over = code_lines(steps, body=bool(begun))
+    if begun and read and read[0][1][:1].isspace():  # the steps go on where the question breaks off
+        entry_point = entry_point or name
+    else:
+        begun = []
+    lines = [*((-1, line) for line in begun), *read]
     text = [line for _, line in lines]
-    if not lines or len(lines) > MOST_LINES or sum(map(len, text)) > LONGEST:
+    if not read or len(lines) > MOST_LINES or sum(map(len, text)) > LONGEST:
         return verdicts
     faults: dict[int, Verdict] = {}
     fault = first_fault(text)
-    if fault >= 0 and (over or text[fault][:1].isspace() or _HEADER.match(text[fault])):
+    if fault >= 0 and (over or text[fault][:1].isspace() or HEADER.match(text[fault])):
         faults[fault] = incorrect(f"no valid Python begins so: {text[fault].strip()[:80]!r}")
     program = text if fault < 0 else text[:fault]
     if (tree := parsed(program)) is not None:
@@ -79,8 +85,23 @@ def check_code_steps(
         for line, verdict in _contradicted(question, program, functions, share, sandbox):
             faults.setdefault(line, verdict)
     for line, verdict in sorted(faults.items(), reverse=True):  # of two in a step, the first is told
-        verdicts[lines[line][0]] = verdict
+        if lines[line][0] >= 0:
+            verdicts[lines[line][0]] = verdict
     return verdicts
+
+
+def _begun(question: str) -> tuple[list[str], str]:
+    """The lines of a question that is the beginning of a program and breaks off in a function, as HumanEval's
+    do, and the function's name; none for any other."""
+    lines = question.rstrip().split("\n")
+    tree = parsed(lines)
+    last = tree.body[-1] if tree and tree.body else None
+    empty = isinstance(last, ast.FunctionDef) and all(
+        isinstance(part, ast.Pass | ast.Import)
+        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        for part in last.body
+    )
+    return (lines, last.name) if isinstance(last, ast.FunctionDef) and empty else ([], "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ warnings.filterwarnings("ignore", module=_SOURCE)  # an invalid escape sequence 
 _NO_HANDLER = "expected 'except' or 'finally' block"
 
 
-def parsed(lines: Sequence[str]) -> ast.Module | None:
-    """The tree of the lines, an unfinished block completed; None if there is none (or it is too deep)."""
+def parsed(lines: Sequence[str], *, as_it_is: bool = False) -> ast.Module | None:
+    """The tree of the lines, an unfinished block completed (not if `as_it_is`); None if there is none (or it
+    is too deep)."""
     text = "\n".join(lines)
-    for more in ("", *_endings(lines)):
+    for more in ("",) if as_it_is else ("", *_endings(lines)):
         try:
             return _tree(f"{text}\n{more}\n")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -35,7 +36,7 @@ def first_fault(lines: Sequence[str]) -> int:
 
 def completable(lines: Sequence[str]) -> bool:
     """Whether more lines may make a program of these."""
-    lines = lines[: _whole(lines)]
+    lines = lines[: whole_lines(lines)]
     text = "\n".join(lines)
     for more in ("", *_endings(lines)):
         try:
@@ -67,7 +68,7 @@ def _endings(lines: Sequence[str]) -> list[str]:
     ]
 
 
-def _whole(lines: Sequence[str]) -> int:
+def whole_lines(lines: Sequence[str]) -> int:
     """How many lines there are before a last statement that ends within brackets, a long string, or a line
     that goes on; all of them if there is none such."""
     whole = 0

@@ -8,7 +8,7 @@ import ast
 import builtins
 from collections.abc import Iterator, Sequence
 
-_KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__annotations__", "__spec__", "__loader__"}
+KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__annotations__", "__spec__", "__loader__"}
 _MAGIC = frozenset(
     {"exec", "eval", "globals", "locals", "vars", "setattr", "__import__", "__builtins__", "compile"}
 )
@@ -21,18 +21,18 @@ def undefined_names(tree: ast.Module, told: frozenset[str]) -> list[tuple[int, s
     star = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in every)
     if star or any(isinstance(node, ast.Name) and node.id in _MAGIC for node in every):
         return []
-    anywhere = _bound(every)
-    found = _scan(tree.body, set(_KNOWN | told), set())
+    anywhere = bound_names(every)
+    found = _scan(tree.body, set(KNOWN | told), set())
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            found += _in_function(node, anywhere | _KNOWN | told)
+            found += _in_function(node, anywhere | KNOWN | told)
     return sorted(set(found))
 
 
 def _in_function(function: ast.FunctionDef, outer: frozenset[str] | set[str]) -> list[tuple[int, str]]:
     """Reads of a local name before it is set, and of a name that the whole program never sets."""
     inner = [node for statement in function.body for node in ast.walk(statement)]
-    local = _bound(_own(function.body))
+    local = bound_names(own_nodes(function.body))
     declared = {name for node in inner if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
     given = function.args
     arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
@@ -44,7 +44,7 @@ def _scan(body: Sequence[ast.stmt], known: set[str], exempt: set[str]) -> list[t
     """The first statements of a body, up to one after which it may have been left."""
     found: list[tuple[int, str]] = []
     for statement in body:
-        own = _bound(ast.walk(statement))
+        own = bound_names(ast.walk(statement))
         for name in _reads(statement):
             walrus = name.id in own and not _plain_store(statement, name.id)
             if name.id not in known and name.id not in exempt and not walrus:
@@ -104,7 +104,7 @@ def _sure(node: ast.expr) -> Iterator[ast.Name]:
                 yield from _sure(child.value)
 
 
-def _own(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+def own_nodes(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
     """The nodes of a function's own scope: not within nested functions, classes and comprehensions."""
     waiting: list[ast.AST] = list(body)
     while waiting:
@@ -114,7 +114,7 @@ def _own(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _bound(nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> set[str]:
+def bound_names(nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> set[str]:
     """The names that these nodes set."""
     found: set[str] = set()
     for node in nodes:

@@ -125,11 +125,9 @@ def _payload(problem: Problem) -> Mapping[str, Any]:
 
 def _program(problem: Problem, text: str) -> str:
     """The program in a chain; one that only goes on where the problem breaks off (HumanEval) as a whole."""
-    program = program_of(text)
     payload = json.loads(problem.payload) if problem.payload else {}
-    begin, name = payload.get("begin", ""), payload.get("entry_point", "")
-    whole = not begin or re.search(rf"^(?:async )?def {re.escape(name)}\b", program, re.MULTILINE)
-    return program if whole else begin + text
+    name = payload.get("entry_point") or _tests(problem).get("entry_point", "")
+    return program_of(text, name, payload.get("begin", ""))
 
 
 def _tests(problem: Problem) -> dict[str, Any]:

@@ -86,16 +86,27 @@ def _problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[
 
 
 def _code_problems(rows: Sequence[Row], settings: ProblemSettings) -> Iterator[tuple[int, Problem]]:
-    """Programming tasks in the shapes of `generators.code_files`, which know their own columns."""
+    """Programming tasks in the shapes of `generators.code_files`, which know their own columns; rows without
+    tests are dropped, and their number is logged."""
     from generators.code_files import code_problem
 
     if not rows:
         raise DataError(f"expected problems in '{settings.path}', found no rows")
+    dropped = 0
     for row in rows:
         try:
-            yield row.number, code_problem(row.values, f"{settings.source}:{settings.path}")
+            problem = code_problem(row.values, f"{settings.source}:{settings.path}")
         except DataError as error:
             raise DataError(f"row {row.number} of '{settings.path}': {error}") from None
+        if problem is not None:
+            yield row.number, problem
+        dropped += problem is None
+    if dropped == len(rows):
+        raise DataError(
+            f"expected programming tasks with tests in '{settings.path}', found {dropped} without"
+        )
+    if dropped:
+        _log.warning("%s: dropped %d rows whose tests are empty", settings.path, dropped)
 
 
 def _check_columns(rows: Iterable[Row], settings: ProblemSettings) -> None:
@@ -146,7 +157,7 @@ def _logic_problem(values: Mapping[str, Any], settings: ProblemSettings) -> Prob
 
 def _text(value: Any) -> str:
     """A cell as text; numbers as they were written (`generators.tables`), nothing as ""."""
-    return "" if value is None else value if isinstance(value, str) else str(value)
+    return "" if value is None else str(value)
 
 
 def _distinct(problems: Iterable[tuple[int, Problem]], path: str) -> list[Problem]:

@@ -16,6 +16,10 @@ from typing import Any
 from distill.errors import DataError
 
 
+class Written(str):
+    """A number in a JSON file, as it was written there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """`number` counts rows from 1; in JSONL it is the line, in CSV the first row after the header."""
@@ -50,7 +54,7 @@ def _read_jsonl(raw: bytes, path: str) -> list[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line, parse_float=str, parse_int=str)
+            values = json.loads(line, parse_float=Written, parse_int=Written)
         except json.JSONDecodeError as error:
             raise DataError(f"expected one JSON object a line in '{path}', line {number}: {error}") from error
         if not isinstance(values, dict):
@@ -63,7 +67,7 @@ def _read_jsonl(raw: bytes, path: str) -> list[Row]:
 
 
 def _read_json(raw: bytes, path: str) -> list[Row]:
-    found = json.loads(raw.decode("utf-8-sig"), parse_float=str, parse_int=str)
+    found = json.loads(raw.decode("utf-8-sig"), parse_float=Written, parse_int=Written)
     if not isinstance(found, list) or not all(isinstance(values, dict) for values in found):
         raise DataError(f"expected one list of JSON objects in '{path}'. One object a line is .jsonl")
     return [Row(number, values) for number, values in enumerate(found, start=1)]

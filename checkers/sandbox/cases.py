@@ -131,3 +131,14 @@ def remembering(tree: ast.Module) -> ast.Module:
 def defines_check(tree: ast.Module) -> bool:
     """Whether the test is HumanEval's: `def check(candidate): ...`, to be called with the entry point."""
     return any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
+
+
+def asks_all(test: ast.Module | dict[str, Any]) -> bool:
+    """Whether a test asks the program for the same whatever is answered: one assert, its last statement,
+    without `and`, `or` and conditions."""
+    if isinstance(test, dict):
+        return True
+    nodes = list(ast.walk(test))
+    branches = any(isinstance(node, ast.BoolOp | ast.IfExp | ast.If | ast.While) for node in nodes)
+    asserts = [node for node in nodes if isinstance(node, ast.Assert)]
+    return not branches and asserts == test.body[-1:]

@@ -16,6 +16,7 @@ from checkers.sandbox.candidate import READY
 from checkers.sandbox.cases import (
     SAW,
     Namespace,
+    asks_all,
     borrowed_names,
     defines_check,
     program_builtins,
@@ -24,9 +25,10 @@ from checkers.sandbox.cases import (
 from checkers.sandbox.channel import Channel, ChannelClosedError, ChannelGarbageError
 from checkers.sandbox.remote import ProgramError, ProgramGoneError, Session, UnsendableError
 
-Row = list[Any]  # status, reason, compared (two texts, or None)
+Row = list[Any]  # status, reason, compared (two texts, or None); from `judge` also what the program gave
 Test = ast.Module | dict[str, Any]  # Python code, or a call with its expected value
 _LONGEST_TEST_SHOWN, _LONGEST_MESSAGE = 120, 300
+_LONGEST_GIVEN = 10_000
 _NEVER_ASKED = "never asks the program for anything"
 
 
@@ -55,12 +57,13 @@ def main(caller: Channel, candidate: Channel) -> None:
     try:
         rows = judge(job, session)
     except _UnreadableTestsError as error:
-        rows = [["undecided", str(error), None]] * len(job["tests"])
+        rows = [["undecided", str(error), None, None]] * len(job["tests"])
     caller.send({"rows": rows, "overran": session.overran})
 
 
 def judge(job: dict[str, Any], session: Session) -> list[Row]:
-    """One row for each test."""
+    """One row for each test. Its last part is what the program gave, right or wrong (a raised error by its
+    kind); None where the test may stop at an assert before it has asked for all."""
     codes = [_parse(test, f"test {i}") for i, test in enumerate(job["tests"], 1)]
     setup = _parse(job["setup"], "the setup")
     trees = [code for code in codes if isinstance(code, ast.Module)]
@@ -68,10 +71,19 @@ def judge(job: dict[str, Any], session: Session) -> list[Row]:
     remote = {entry} if entry else program_builtins(trees)
     space = Namespace(session, remote, borrowed_names([ast.parse(job["setup"]), *trees]))
     if fault := _prepare(job["program"], setup, session, space):
-        return [fault] * len(codes)
+        return [[*fault, _given(code, session)] for code in codes]
     if entry:
         space.prefer_program(entry)
-    return [_judge_one(code, source, entry, session, space) for code, source in zip(codes, job["tests"])]
+    rows = []
+    for code, source in zip(codes, job["tests"]):
+        session.heard = [session.gone] if session.gone else []
+        row = _judge_one(code, source, entry, session, space)
+        rows.append([*row, _given(code, session)])
+    return rows
+
+
+def _given(test: Test, session: Session) -> str | None:
+    return "\n".join(session.heard)[:_LONGEST_GIVEN] if asks_all(test) else None
 
 
 def _parse(test: Any, what: str) -> Test:
@@ -158,7 +170,7 @@ def _judge_call(case: dict[str, Any], session: Session, space: Namespace) -> Row
     found: list[Any] = []
 
     def run() -> None:
-        found.append(space.of_program(case["function"])(*arguments, **keywords))
+        found.append(_function(case["function"], space)(*arguments, **keywords))
         if not same(found[0], expected, case["tolerance"]):
             raise AssertionError
 
@@ -166,6 +178,18 @@ def _judge_call(case: dict[str, Any], session: Session, space: Namespace) -> Row
         return [values.show(found[0]), values.show(expected)] if found else None
 
     return _outcome(run, what, session, compared)
+
+
+def _function(name: str, space: Namespace) -> Any:
+    """The program's function, or the method of a new object of its class `Solution`. Raises: NameError."""
+    try:
+        return space.of_program(name)
+    except NameError as error:
+        try:
+            solution = space.of_program("Solution")
+        except NameError:
+            raise error from None
+        return getattr(solution(), name)
 
 
 def same(found: Any, expected: Any, tolerance: float) -> bool:

@@ -32,6 +32,7 @@ class Session:
         self._channel, self._left, self.seconds = channel, seconds, seconds
         self.calls = 0
         self.gone = ""  # why no further test can be run
+        self.heard: list[str] = []  # what the program gave, in one spelling
         self.overran = False
 
     def ask(self, name: str, *arguments: Any) -> Any:
@@ -42,7 +43,11 @@ class Session:
         reply = self._exchange([name, *arguments])
         try:
             if reply[0] == "value":
-                return values.decode(reply[1], self._resolve)
+                value = values.decode(reply[1], self._resolve)
+                if not isinstance(value, Remote):
+                    self.heard.append(values.spelling(value))
+                return value
+            self.heard.append(" ".join(map(str, reply[:2])))
             if reply[0] == "raised":
                 raise _exception(*reply[1:])
             raise ProgramError(str(reply[1]))
@@ -81,6 +86,7 @@ class Session:
 
     def _lose(self, why: str) -> None:
         self.gone = why
+        self.heard.append(why)
         raise ProgramGoneError(why)
 
     def _resolve(self, reference: Any) -> "Remote":

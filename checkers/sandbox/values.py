@@ -19,11 +19,35 @@ from typing import Any
 
 DEEPEST = 200
 _SMALL = 1 << 53
+_MOST_SPELLED = 1_000
 Refer = Callable[[Any], Any]  # an object to the JSON of its reference, or the reverse
 
 
 class NotPlainError(ValueError):
     """A value that cannot travel: nested too deeply, or its description is no description."""
+
+
+def spelling(value: Any) -> str:
+    """One text for values that count as the same output: lists and tuples alike, numbers to nine digits, sets
+    and dictionaries in order. Of a longer sequence than 1,000 parts, the first ones."""
+    try:
+        return _spelled(value)
+    except (ValueError, RecursionError):  # a number too long to write, nested too deeply
+        return f"a large {type(value).__name__}"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_spelled, value[:_MOST_SPELLED]))}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_spelled, value))[:_MOST_SPELLED])}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(sorted(f'{_spelled(k)}: {_spelled(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, int):
+        return format(int(value), "d" if abs(value) < _SMALL else "x")
+    if isinstance(value, float):
+        return f"{value:.9g}" if abs(value) >= _SMALL or value % 1 else format(int(value), "d")
+    return repr(value)
 
 
 def _refuse(value: Any) -> Any:

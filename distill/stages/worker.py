@@ -331,9 +331,16 @@ def _advance(policy: Policy, results: list[RolloutResult]) -> list[RolloutReques
 def _stated(verdict: checkers.Verdict, marked: bool) -> checkers.Verdict:
     """The verdict, undecided where the text states no answer (`marked`: in the way its world demands): a
     chain that breaks off may be right as far as it goes, so none of its steps is to blame."""
-    if marked and (verdict.compared is None or verdict.compared[0]):
+    if marked and _answer(verdict) != "":
         return verdict
     return checkers.Verdict(checkers.Status.UNDECIDED, "no answer in the text")
+
+
+def _answer(verdict: checkers.Verdict) -> str | None:
+    """What a vote among chains compares, "" where the text states none; None where nothing is known of it."""
+    if isinstance(verdict, checkers.CodeVerdict):  # `compared` is of one test; a program may print nothing
+        return verdict.answer or None
+    return verdict.compared[0] if verdict.compared else None
 
 
 def _rollout_outcome(sample: Sample, verdict: checkers.Verdict, whole: bool) -> Outcome:
@@ -347,9 +354,8 @@ def _rollout_outcome(sample: Sample, verdict: checkers.Verdict, whole: bool) -> 
 def _with_outcome(chain: Chain, verdict: checkers.Verdict) -> Chain:
     if chain.finish_reason != "stop":
         return replace(chain, outcome_reason=f"finish: {chain.finish_reason}")
-    answer = verdict.compared[0] if verdict.compared else ""
     outcome = Outcome(verdict.status.value)
-    return replace(chain, outcome=outcome, outcome_reason=verdict.reason, answer=answer)
+    return replace(chain, outcome=outcome, outcome_reason=verdict.reason, answer=_answer(verdict) or "")
 
 
 def _chain_stats(problems: int, chains: Sequence[Chain], usage: Usage) -> dict[str, Any]:

@@ -338,3 +338,76 @@ def test_huge_values_are_shown_in_outline():
 )
 def test_comparison_of_calls(found, expected, tolerance, equal):
     assert same(found, expected, tolerance) is equal
+
+
+INPUTS = [{"args": [n], "expected": 2 * n} for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("tests", "program", "other", "same"),
+    [
+        (INPUTS, "def f(x): return 2 * x", "def f(x): return x + float(x)", True),
+        (INPUTS, "def f(x): return 7", "def f(n):\n    y = 7\n    return y", True),
+        (
+            INPUTS,
+            "def f(x): return 7",
+            "def f(x): return 7 if x < 3 else 8",
+            False,
+        ),  # after the first failure
+        (INPUTS, "def f(x): return x", "def f(x): return 2 * x", False),
+        (INPUTS, "def f(x): return [1][x]", "def f(x): return [1, 2][x + 7]", True),
+        (INPUTS, "def f(x): return [1][x]", "def f(x): return 1 // 0", False),
+        (["assert f(1) == 2", "assert f(2) == 4"], "def f(x): return x", "def f(n): return n * 1", True),
+        (["assert f(1) == 2", "assert f(2) == 4"], "def f(x): return x", "def f(x): return 1", False),
+        ([StdinCase("3", "\n6")], "print('\\n' + str(2 * int(input())))", "print()\nprint(6)", True),
+        ([StdinCase("3", "6"), StdinCase("4", "8")], "print(3)", "print(int(input()))", False),
+        ([HUMAN_EVAL], "def total(x): return 1", "def total(x): # one\n    'One.'\n    return 1", True),
+        ([HUMAN_EVAL], "def total(x): return 1", "def total(x): return 1.0", False),
+    ],
+)
+def test_a_vote_compares_outputs_and_never_what_is_expected(tests, program, other, same):
+    entry = "total" if tests == [HUMAN_EVAL] else "f"
+    one, two = (check_code(text, tests, entry_point=entry, setup="").answer for text in (program, other))
+    assert one
+    assert (one == two) is same
+    kind = "program" if tests == [HUMAN_EVAL] else "outputs"
+    assert one.split()[0] == kind
+
+
+def test_a_vote_does_not_change_with_what_is_expected():
+    def answer(expected):
+        return check_code(
+            "def f(x): return x", [{"args": [n], "expected": expected} for n in (1, 2)], entry_point="f"
+        )
+
+    assert answer(1).answer == answer(2).answer
+    assert [str(test.status) for test in answer(1).tests] == ["correct", "incorrect"]
+
+
+def test_a_method_of_a_class_solution_is_called_on_a_new_object():
+    program = """
+class Solution:
+    def __init__(self): self.n = 0
+    def f(self, x):
+        self.n += x
+        return 2 * self.n
+"""
+    assert check_code(program, INPUTS, entry_point="f").status == "correct"
+    assert check_code("class Solution:\n    pass", INPUTS, entry_point="f").status == "incorrect"
+    assert "does not define 'f'" in check_code("x = 1", INPUTS, entry_point="f").reason
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3), st.lists))
+@settings(max_examples=50, deadline=None)
+def test_equal_values_are_spelled_alike(value):
+    assert values.spelling(value) == values.spelling(travelled(value))
+    assert values.spelling([value, 1, True]) == values.spelling((value, 1.0, 1))
+
+
+def test_what_is_too_large_to_spell_is_told_by_its_kind():
+    assert values.spelling(fractions.Fraction(10**5000, 3)) == "a large Fraction"
+    deep = []
+    for _ in range(5_000):
+        deep = [deep]
+    assert values.spelling(deep) == "a large list"
+    assert values.spelling({2: {3, 1}, 1: -0.0}) == "{1: 0, 2: {1, 3}}"

@@ -6,6 +6,7 @@ import pytest
 
 from checkers import Limits, Pool, Status, check_code_steps, program_of
 from checkers.code_steps import examples_of
+from checkers.programs import code_lines
 from checkers.syntax import completable, first_fault
 
 QUESTION = "Write f(xs). Keep the even numbers. Return the sum. f([1, 2, 4]) is 6. f([3]) is 0."
@@ -19,6 +20,7 @@ def refuted(question: str, steps: list[str], entry_point: str = "") -> list[int]
 
 
 HEAD = ["# keep the even numbers", "def f(xs):", "    xs = [x for x in xs if x % 2 == 0]"]
+BEGUN = "def helped(x):\n    return x\n\n\ndef f(x):\n    '''Twice.\n    >>> f(2)\n    4\n    '''\n"
 CASES = [
     (QUESTION, [], []),
     (QUESTION, [*HEAD, "    return sum(xs)"], []),
@@ -54,6 +56,21 @@ CASES = [
     (QUESTION, [*HEAD, "    return sum(xs)", "This works as (we saw."], []),
     (QUESTION, ["```", "def f(xs):", "    return 1", "```", "Or:", "```", "def (", "```"], [2]),
     (QUESTION, ["```bash", "pip install (", "```"], []),
+    (QUESTION, ["```bash", "pip install x", "```", "We sum (here", "it is:"], []),
+    (QUESTION, ["For", "```", "4 5", "```", "it is 4."], []),  # an example of the input
+    (QUESTION, ["```python", ">>> f([3])", "0", "```", "```", "def f(xs):", "    return 7", "```"], [6]),
+    (QUESTION, ["```python", *HEAD, "    return h(xs)", "```", "```python", "def h(xs):", "..."], []),
+    (QUESTION, ["1. So:", "   ```python", "   def f(xs):", "       return 7", "   ```"], [3]),
+    (BEGUN, ["    y = 2 * x", "    return y"], []),
+    (BEGUN, ["    y = 3 * x", "    return y"], [1]),
+    (BEGUN, ["```python", "    return 3 * x", "```"], [1]),
+    (BEGUN, ["    return helped(x)", "", "This is (it"], []),
+    (BEGUN, ["    y = z", "    return y"], [0]),
+    (BEGUN, ["    y = (2 * x", "    return y]"], [1]),
+    (BEGUN, ["def f(x):", "    return 3 * x"], [1]),
+    (BEGUN.replace("    '''T", "    import math\n    '''T"), ["    return 3 * x"], [0]),
+    (BEGUN, ["We double.", "    y = z", "  - so"], []),
+    ("Write the function f:\ndef f(x):", ["    y = z"], []),  # the question is no Python
     ("f(2) is roughly 4.", ["def f(x):", "    return 1"], []),
     ("f(2) is 0.33.", ["def f(x):", "    return 1 / 3"], []),
     ("f(a) is 3. g(2) is 3.", ["def f(x):", "    return 1"], []),
@@ -150,6 +167,55 @@ def test_program_of():
     assert program_of("A plan, told.\ndef f():\n    pass\n") == "def f():\n    pass\n"
     assert program_of("print(3)\n") == "print(3)\n"
     assert program_of("```\nx = 1\n```\nthen\n```\ny = 2\n") == "y = 2\n\n"
+
+
+F = "def f(x):\n    return 2 * x\n"
+PROGRAMS = [  # a text, the entry point, what stands before; the program
+    (f"```python\n{F}```\nf(2) is\n```\n4\n```", "f", "", F),
+    (f"```python\n{F}```\nUse:\n```python\nprint(f(2))\n```\n", "f", "", F),
+    (f"```python\nf = 1\n```\nBetter:\n```python\n{F}```\n```\n>>> f(2)\n4\n```", "f", "", F),
+    (f"```python\nimport math\n```\n```\n4\n```\n```python\n{F}```", "f", "", F),
+    (
+        "```python\nimport math\n```\nThen\n```python\ndef f(x):\n    return math.sqrt(g(x))\n```\nwhere\n"
+        "```python\ndef g(x):\n    return x\n```\nso\n```\n2\n```",
+        "f", "",
+        "import math\n\ndef f(x):\n    return math.sqrt(g(x))\n\ndef g(x):\n    return x\n",
+    ),
+    ("```\nclass Solution:\n    def f(self, x): return x\n```\n```python\nSolution().f(1)\n```", "f", "",
+     "class Solution:\n    def f(self, x): return x\n"),
+    ("```python\nprint(int(input()) * 2)\n```\nFor 2:\n```\n4\n```\n", "", "", "print(int(input()) * 2)\n"),
+    ("```python\nprint(1)\n```\n```\nYes\nNo\n```\n```\n1 2\n```\n```\nx: 3\n```", "", "", "print(1)\n"),
+    ("- So:\n  ```python\n  def f(x):\n      return 2 * x\n  ```\n", "f", "", F),
+    (f"{F}\nThis doubles x (it's simple).\n", "f", "", F + "\n"),
+    (f"Here is it:\n{F}print(f(1))\n\nExplanation: it doubles.\n", "f", "", F + "print(f(1))\n\n"),
+    ("def f(x):\n    y = (x\n    return y\n", "f", "", "def f(x):\n    y = (x\n    return y\n"),  # no prose
+    (f"{F}        x)\n", "f", "", f"{F}        x)\n"),
+    (f"{F}else:\n    pass\n", "f", "", f"{F}else:\n    pass\n"),
+    (f"{F}print(f(2)\n", "f", "", f"{F}print(f(2)\n"),
+    ("    return 2 * x\n", "f", "def f(x):\n", F),
+    ("```python\n    return 2 * x\n```\ngives\n```\n4\n```", "f", "def f(x):\n", F),
+    ("```\n    return 2 * x\n```\n```python\nprint(f(2))\n```", "f", "def f(x):\n", F),
+    ("    return 2 * x\n\nThat is all, it's done.\n", "f", "def f(x):\n", F + "\n"),
+    (f"```python\n{F}```", "f", "def f(x):\n", F),
+    ("```python\ndef f(x: List): return h(x)\n```", "f",
+     "from typing import List\ndef h(x): return x\ndef f(x):\n",
+     "from typing import List\ndef h(x): return x\n\ndef f(x: List): return h(x)\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "entry_point", "begin", "program"), PROGRAMS)
+def test_the_program_is_the_one_that_is_asked_for(text, entry_point, begin, program):
+    assert program_of(text, entry_point, begin) == program
+
+
+def test_what_is_read_of_a_beginning_is_the_beginning_of_what_is_read():
+    for text, *_ in PROGRAMS:
+        lines = text.split("\n")
+        for body in (False, True):
+            whole = code_lines(lines, body)[0]
+            for count in range(len(lines)):
+                found = code_lines(lines[:count], body)[0]
+                assert found == whole[: len(found)]
 
 
 def test_in_a_pool():

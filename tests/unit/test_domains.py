@@ -69,6 +69,21 @@ def test_answers_of_three_domains_in_one_batch() -> None:
     assert found == [right, wrong, right, wrong, wrong, right, right, wrong]
 
 
+def test_right_programs_among_other_blocks() -> None:
+    fenced = "```python\ndef f(x):\n    return 2 * x\n```\n"
+    asked = [
+        answer_check(CODE, f"{fenced}f(2) is\n```\n4\n```\n"),
+        answer_check(CODE, f"{fenced}Use it so:\n```python\nprint(f(2))\n```\n"),
+        answer_check(PLAIN, f"{fenced}Use it so:\n```python\nprint(f(2))\n```\n"),
+        answer_check(CODE, "def f(x):\n    return 2 * x\n\nThat doubles it.\n"),
+        answer_check(BEGUN, "```python\n    return 2 * x\n```\n"),
+        answer_check(BEGUN, "    return 2 * x\n\nThat doubles it.\n"),
+    ]
+    with checkers.Pool(workers=1) as pool:
+        found = [verdict.status for verdict in judged(pool, asked)]
+    assert found == [Status.CORRECT] * len(asked)
+
+
 def test_steps_of_two_domains_in_one_batch() -> None:
     asked = [
         step_check("math", "q", ["3 * 4 = 13"]),

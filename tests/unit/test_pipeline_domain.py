@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from checkers import StdinCase, check_code
 from distill.artifacts import RunFolder, read_records
 from distill.config import Recipe
 from distill.records import Chain, Outcome
-from distill.stages.worker import ShardTask, ShardWorker
+from distill.stages.worker import ShardTask, ShardWorker, _stated, _with_outcome
 from generators.sources import load_problems
 
 CHECKER = """\
@@ -44,3 +45,12 @@ def test_the_checker_that_a_domain_names(
     own = [Outcome.UNDECIDED if len("".join(c.steps)) % 2 else Outcome.INCORRECT for c in chains]
     assert [chain.outcome for chain in chains] == (own if ":" in domain else [Outcome.CORRECT] * 8)
     assert {chain.answer for chain in chains if chain.outcome == Outcome.INCORRECT} <= {"seen"}
+
+
+def test_a_program_that_prints_a_blank_line_first_is_judged_and_votes_with_all_it_prints() -> None:
+    verdict = check_code("print('\\n6')", [StdinCase("", "\n6")])
+    assert verdict.compared == ("", "")
+    assert _stated(verdict, True) is verdict
+    assert _stated(verdict, False).status == "undecided"
+    chain = _with_outcome(Chain("c", "p", ("print('\\n6')",), Outcome.UNDECIDED), verdict)
+    assert (chain.outcome, chain.answer) == (Outcome.CORRECT, verdict.answer)
