@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, Reporter, start_board
 from distill.cluster.connect import connect
-from distill.cluster.faults import death, raised, store_wait
+from distill.cluster.faults import death, outage_wait, raised
 from distill.cluster.shards import POLL_SECONDS, OnProgress, Outcomes, Replicas, ShardRun
 from distill.cluster.tries import Fault, Tries, UnitT
 from distill.config import ClusterSettings
@@ -133,7 +133,7 @@ class Cluster:
                 if not again or not isinstance(error.cause, StoreError):
                     raise error.cause from error  # a full disk is told by its errno, which the wrapping hides
                 self._on_fault(raised(name.strip("_"), error))
-                time.sleep(store_wait(self._settings.retries - again + 1))
+                time.sleep(outage_wait(self._settings.retries - again + 1))
             except RayError as error:
                 fault = death(name.strip("_"), error)
                 self._on_fault(fault)
