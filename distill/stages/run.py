@@ -45,7 +45,7 @@ class Run:
         """Ray, started on first use."""
         if self._cluster is None:
             self.view.line("starting Ray ...")
-            self._cluster = Cluster(self.recipe.cluster, self.note_fault)
+            self._cluster = Cluster(self.recipe.cluster, self.note_fault, self.view.line)
             self._cluster.__enter__()  # last, so that it is closed even if Ctrl-C cuts this short
         return self._cluster
 

@@ -91,12 +91,40 @@ def test_a_machine_without_room_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, address: str, replicas: int, resources: Resources, told: str
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "nodes", list)
     there = Cluster(ClusterSettings(address=address))
     if not told:
         return there._require_room(replicas, resources)
     with pytest.raises(ClusterError, match=told):
         there._require_room(replicas, resources)
     return None
+
+
+FOUR = {"Alive": True, "Resources": {"CPU": 32.0, "GPU": 4.0}}
+HEAD = {"Alive": True, "Resources": {"CPU": 64.0}}
+DEAD_EIGHT = {"Alive": False, "Resources": {"CPU": 96.0, "GPU": 8.0}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [
+        ([HEAD, FOUR, DEAD_EIGHT], "asks for 8 GPUs and 1 CPUs, the largest of 2 nodes has 4 GPUs and 32 CPUs"),
+        ([HEAD], "the largest of 1 nodes has 0 GPUs"),
+        ([], "the largest of 0 nodes"),
+        ([HEAD, DEAD_EIGHT | {"Alive": True}], ""),
+    ],
+)
+def test_a_cluster_without_a_node_that_is_large_enough_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, Any]], told: str
+) -> None:
+    """It is no error: a larger node may join."""
+    notes: list[str] = []
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    there = Cluster(ClusterSettings(address="auto"), on_note=notes.append)
+    for _ in range(3):
+        there._require_room(2, Resources(cpus=1.0, gpus=8.0))
+    assert len(notes) == bool(told)
+    assert told in "".join(notes)
 
 
 def test_the_board_forgets_what_is_not_asked_for() -> None:
