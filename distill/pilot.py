@@ -12,6 +12,8 @@ from distill.artifacts import RunFolder
 from distill.config import PriceSettings, Recipe
 from distill.pipeline import execute
 from distill.progress import ProgressView
+from distill.records import Usage
+from distill.stages.money import money
 
 LAST_STAGE = "labels"
 STAGES_READ = ("chains", "evidence", LAST_STAGE)
@@ -63,16 +65,10 @@ def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]
     }
 
 
-def money(price: PriceSettings, figures: dict[str, float]) -> float:
-    """Price of the full run's teacher, in the recipe's own currency."""
-    cached = figures["full_cached_tokens"]
-    prompt, kept = price.per_million_prompt_tokens, price.per_million_cached_tokens
-    return (
-        figures["full_tokens"] / 1e6 * price.per_million_generated_tokens
-        + (figures["full_prompt_tokens"] - cached) / 1e6 * prompt
-        + cached / 1e6 * (prompt if kept is None else kept)
-        + figures["full_seconds"] / 3600 * price.per_hour
-    )
+def _full_money(price: PriceSettings, figures: dict[str, float]) -> float:
+    """Price of the full run's teacher."""
+    kinds = ("full_prompt_tokens", "full_cached_tokens", "full_tokens")
+    return money(price, Usage(*(round(figures[kind]) for kind in kinds)), figures["full_seconds"])
 
 
 def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
@@ -91,7 +87,7 @@ def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
         ("full run: time of the teacher, at most", f"{figures['full_seconds'] / 60:,.1f} min"),
     ]
     if recipe.price:
-        rows.append(("full run: money", f"{money(recipe.price, figures):,.2f}"))
+        rows.append(("full run: money", f"{_full_money(recipe.price, figures):,.2f}"))
     else:
         rows.append(("full run: money", "give `price` in the recipe"))
     for what, figure in rows:

@@ -4,6 +4,9 @@ Tried again: connections that fail or drop, time-outs, answers that are no JSON,
 server that is busy or broken. The wait doubles from one try to the next, with jitter. When the server
 names a time (`Retry-After`), every request of this client waits for it, and a while longer, each its own, so
 that they do not come back all at once; such a try does not count, up to `PATIENCE_SECONDS`.
+
+What fails to the last try is told apart: a server out of reach (UnreachableError) may come back and says
+nothing against the request; whatever else it answers is an error of this request.
 """
 
 import asyncio
@@ -20,21 +23,23 @@ from itertools import count
 from typing import Any
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, RefusedError, missing
+from distill.errors import GeneratorError, RefusedError, UnfitSettingError, UnreachableError, missing
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_SPREAD_SECONDS = 300.0
 PATIENCE_SECONDS = 1800.0
-"""How long one request waits in all, because the server says so, before the run ends."""
+"""How long one request waits in all, because the server says so, before the server is out of reach."""
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+AWAY = frozenset({429, 502, 503, 504, 529})
+"""Those of `BUSY` that are about the server as a whole; the others may be about one request."""
 NOT_ALLOWED = frozenset({401, 402, 403})
 SPENT = "insufficient_quota"
 """What OpenAI's servers say with a 429 that no wait will cure."""
 FLAGGED = ("flagged", "moderation")
 """Words of a 403 that is about one text, not about the key."""
-_SHOWN = 300
+_SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,12 @@ class Reply:
 
 
 class _TryAgainError(Exception):
-    """One try failed in a way that may pass; `seconds` is the wait that the server named."""
+    """One try failed in a way that may pass; `seconds` is the wait that the server named. `away`: it tells
+    of the server, not of the request."""
 
-    def __init__(self, reason: str, seconds: float | None = None) -> None:
+    def __init__(self, reason: str, seconds: float | None = None, away: bool = False) -> None:
         super().__init__(reason)
-        self.seconds = seconds
+        self.seconds, self.away = seconds, away
 
 
 @dataclass
@@ -76,7 +82,7 @@ class HttpClient:
 
         Raises:
             MissingDependencyError: aiohttp is not installed.
-            GeneratorError: the variable that shall hold the key is not set.
+            UnfitSettingError: the variable that shall hold the key is not set.
         """
         try:
             import aiohttp
@@ -97,8 +103,9 @@ class HttpClient:
         """The reply to POST `path` with JSON.
 
         Raises:
-            RefusedError: the server does not accept the key, or the quota is spent, or it told us to wait
-                for more than `PATIENCE_SECONDS`.
+            RefusedError: the server does not accept the key, or the quota is spent, or it names a wait of
+                more than `PATIENCE_SECONDS`.
+            UnreachableError: it cannot be reached, or is busy, within `TRIES` tries or `PATIENCE_SECONDS`.
             GeneratorError: no success within `TRIES` tries, or a client that is closed.
         """
         return await self._ask("POST", path, body)
@@ -117,9 +124,11 @@ class HttpClient:
                     named = error.seconds
                     failed += named is None
                     if failed == TRIES:
-                        raise GeneratorError(self._gave_up(method, path, error)) from None
+                        kind = UnreachableError if error.away else GeneratorError
+                        raise kind(self._gave_up(method, path, error)) from None
                     if named is not None and waited + named > PATIENCE_SECONDS:
-                        raise RefusedError(self._no_patience(error, named, waited)) from None
+                        kind = RefusedError if named > PATIENCE_SECONDS else UnreachableError
+                        raise kind(self._no_patience(error, named, waited)) from None
                     self.retries += 1
                     slept = await self._back_off(tries, named)
                     waited += 0.0 if named is None else slept
@@ -133,13 +142,23 @@ class HttpClient:
                 text = (await response.read()).decode(errors="replace")
         except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = self._hide(f"{type(error).__name__}: {error}")
-            raise _TryAgainError(reason) from None  # the cause holds the request, and its headers the key
+            away = self._is_away(error)
+            raise _TryAgainError(reason, away=away) from None  # the cause holds the request, with the key
         if _refuses(status, text):
             raise RefusedError(self._not_allowed(status, text))
         if status in BUSY:
             wait = _retry_after(headers.get("Retry-After", ""))
-            raise _TryAgainError(f"status {status}: {self._hide(text)}", wait)
+            raise _TryAgainError(f"status {status}: {self._hide(text)}", wait, status in AWAY)
         return self._reply(status, text)
+
+    def _is_away(self, error: Exception) -> bool:
+        """Whether there was no connection, or it broke. An answer that takes too long may be the request's
+        fault, and a certificate does not mend itself."""
+        http = self._aiohttp
+        if isinstance(error, TimeoutError):
+            return isinstance(error, http.ConnectionTimeoutError)
+        broken = isinstance(error, (http.ClientConnectionError, http.ClientPayloadError, OSError))
+        return broken and not isinstance(error, http.ClientSSLError)
 
     def _reply(self, status: int, text: str) -> Reply:
         if status >= 300:
@@ -168,11 +187,13 @@ class HttpClient:
         await asyncio.sleep(seconds)
         return seconds
 
-    def _gave_up(self, method: str, path: str, error: Exception) -> str:
+    def _gave_up(self, method: str, path: str, error: _TryAgainError) -> str:
+        resume = " It is out of reach. What is finished is kept; give the same command again when it answers."
         return (
             f"expected an answer of {self._server.url} to {method} {path}, found after {TRIES} tries: "
             f"{error}. "
             "See that the server runs and that server.url is right; lower batch_size if it is overloaded."
+            f"{resume if error.away else ''}"
         )
 
     def _no_patience(self, error: Exception, named: float, waited: float) -> str:
@@ -221,7 +242,7 @@ def _read_key(variable: str | None) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise GeneratorError(
+        raise UnfitSettingError(
             f"expected a key in the environment variable {variable} (server.key_env), found none. Set it, on "
             "every machine that runs an engine; never write a key into a recipe."
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError
+from distill.errors import UnfitSettingError
 from generators.base import Generator
 
 
@@ -43,10 +43,11 @@ def load_generator(settings: GeneratorSettings) -> Generator:
     """Start the engine that `settings.backend` names. Blocks until its model is loaded.
 
     Raises:
-        GeneratorError: no such backend, or its model cannot be loaded.
+        UnfitSettingError: no such backend or model.
+        GeneratorError: its model cannot be loaded.
         MissingDependencyError: the backend's package is not installed.
     """
     if settings.backend not in BACKENDS:
         known = ", ".join(sorted(BACKENDS))
-        raise GeneratorError(f"expected teacher.backend to be one of {known}, found '{settings.backend}'")
+        raise UnfitSettingError(f"expected teacher.backend to be one of {known}, found '{settings.backend}'")
     return BACKENDS[settings.backend](settings)

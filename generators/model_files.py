@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError
+from distill.errors import GeneratorError, UnfitSettingError
 from generators.lane_attention import use_lane_attention
-from generators.prompts import load_tokenizer
+from generators.prompts import load_fault, load_tokenizer
 from generators.weights import resolve_model
 
 _log = logging.getLogger(__name__)
@@ -36,14 +36,15 @@ def load_model(settings: GeneratorSettings) -> Loaded:
     """The model of `settings` in its precision, on the GPU when the settings reserve one.
 
     Raises:
-        GeneratorError: the model cannot be found or read, or keeps a state that lanes cannot hold.
+        UnfitSettingError: the model cannot be found or read, or keeps a state that lanes cannot hold.
+        GeneratorError: no GPU, too little memory, or the hub is out of reach.
     """
     source = resolve_model(settings.model)
     tokenizer = load_tokenizer(settings.model)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(source, **_precision(settings))
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise GeneratorError(
+        raise load_fault(error)(
             f"expected a causal model in '{settings.model}', found: {error}. "
             "Give a folder with config.json, *.safetensors and tokenizer.json, or a hub name."
         ) from error
@@ -85,7 +86,7 @@ def _refuse_recurrent(model: PreTrainedModel, name: str) -> None:
     """A recurrent state has no columns to mask or shift, so such a model cannot be decoded in lanes."""
     kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - _ATTENTION_LAYERS
     if kinds:
-        raise GeneratorError(
+        raise UnfitSettingError(
             f"expected a model of attention layers only, found {', '.join(sorted(kinds))} in '{name}'. "
             "Choose another model for backend: transformers."
         )

@@ -8,6 +8,7 @@ Not covered: streaming, tools, logprobs, servers whose chat endpoint hides which
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,9 @@ from generators.http_client import HttpClient, Reply
 from generators.openai_wire import Chat, Tokens, read_choices, read_usage
 from generators.prompts import Prompts, load_tokenizer
 
+OVERLONG = ("maximum context length", "context_length_exceeded", "longer than the model's context length")
+"""Words of a 400 that is about the length of a request: of vLLM, OpenAI and SGLang."""
+_COUNTED = re.compile(r"maximum context length is (\d+) tokens.*?\((\d+) in (?:the messages|your prompt)", re.S)
 _PROBE_QUESTION, _PROBE_ANSWER = "What is 1 + 1?", "The sum is 1 + 1 = 2"
 
 
@@ -68,9 +72,12 @@ class OpenAIGenerator:
 
         A server that gives fewer than it was asked for is asked again for the rest.
 
+        A prefix that fills the model's context gets empty samples with finish_reason "length".
+
         Raises:
             UnfaithfulPrefixError: the server cannot continue exactly this prefix; the message says why.
             RefusedError: the server refuses the key, has no such model, or the quota is spent.
+            UnreachableError: the server is out of reach, or too busy, after all retries.
             GeneratorError: the server refuses this request, or gave up after all retries.
         """
         self._wire.check(prefix, n, self.name)
@@ -102,6 +109,11 @@ class OpenAIGenerator:
 
     async def _ask(self, prefix: Sequence[int], n: int, room: int) -> Completion:
         reply = await self._post(lambda: self._wire.body(prefix, n, room))
+        if reply.status == 400 and any(words in reply.text for words in OVERLONG):
+            left = _left(reply.text)
+            if 0 < left < room:  # the prefix fits, and what was asked for does not
+                return await self._ask(prefix, n, left)
+            return Completion((Sample((), "", "length"),) * n, Usage())
         if not reply.ok:
             gone = reply.status == 404 and self._settings.model in reply.text
             raise (RefusedError if gone else GeneratorError)(
@@ -207,6 +219,12 @@ class _Once:
             if not self._found:
                 self._found.append(await self._work())
         return self._found[0]
+
+
+def _left(text: str) -> int:
+    """Tokens that may follow a prompt, by the words of a server that counts both; 0 where it does not."""
+    counted = _COUNTED.search(text)
+    return int(counted[1]) - int(counted[2]) if counted else 0
 
 
 def _joined(first: Completion, more: Completion) -> Completion:

@@ -13,7 +13,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError
+from distill.errors import GeneratorError, UnfitSettingError
 from generators.base import FinishReason, Sample
 from generators.weights import resolve_model
 
@@ -24,15 +24,23 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, hub name or `builtin:NAME`.
 
     Raises:
-        GeneratorError: there is none.
+        UnfitSettingError: there is none.
+        GeneratorError: the hub is out of reach.
     """
     try:
         return AutoTokenizer.from_pretrained(resolve_model(model))
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise GeneratorError(
+        raise load_fault(error)(
             f"expected a tokenizer in '{model}', found: {error}. "
             "Give a folder with tokenizer.json, or a hub name."
         ) from error
+
+
+def load_fault(error: Exception) -> type[GeneratorError]:
+    """What to raise where a model does not load: GeneratorError if another try or node may do better (memory
+    that ran out, a hub out of reach), UnfitSettingError if the model or an argument is wrong."""
+    passing = isinstance(error, (RuntimeError, ConnectionError, TimeoutError)) or "connect" in str(error)
+    return GeneratorError if passing else UnfitSettingError
 
 
 class Prompts:
@@ -42,7 +50,7 @@ class Prompts:
         """Raises GeneratorError where `settings.chat` asks for a template that the tokenizer lacks."""
         self._tokenizer, self._settings = tokenizer, settings
         if settings.chat and not getattr(tokenizer, "chat_template", None):
-            raise GeneratorError(
+            raise UnfitSettingError(
                 f"expected a tokenizer with a chat template, as the recipe says chat: true, found none in "
                 f"'{settings.tokenizer or settings.model}'. Say chat: false, or take an instruct model."
             )

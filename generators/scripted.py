@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from distill.config import GeneratorSettings, ProblemSettings
-from distill.errors import GeneratorError
+from distill.errors import GeneratorError, UnfitSettingError
 from distill.records import Usage, derived_seed
 from generators.base import Completion, Sample
 from generators.sources import load_problems
@@ -147,7 +147,7 @@ def parse_model(model: str) -> tuple[str, Options]:
         return "solver", Options()
     name, _, query = rest.partition("?")
     if name not in SCRIPTS:
-        raise GeneratorError(
+        raise UnfitSettingError(
             f"expected a script of {', '.join(sorted(SCRIPTS))}, found '{name}' in '{model}'"
         )
     readers: dict[str, Callable[[str], object]] = {
@@ -161,7 +161,7 @@ def parse_model(model: str) -> tuple[str, Options]:
         given = parse_qsl(query, keep_blank_values=True)
         values = {"raises" if key == "raise" else key: readers[key](value) for key, value in given}
     except (KeyError, ValueError) as error:
-        raise GeneratorError(
+        raise UnfitSettingError(
             "expected options slip=P, delay=SECONDS, seed=N, fail_at=CALL,CALL, or exit, hang, memory or "
             "raise=WORD, "
             f"found '{query}' in '{model}'"

@@ -17,11 +17,14 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError, missing
+from distill.errors import GeneratorError, UnfitSettingError, missing
 from generators.model_files import engine_threads
+from generators.prompts import load_fault
 from generators.weights import resolve_model
 
 MAX_RESTARTS = 3
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes as `max_lora_rank` (vllm/config/lora.py, 0.32)."""
 Result = TypeVar("Result")
 
 
@@ -47,19 +50,25 @@ def engine_arguments(settings: GeneratorSettings) -> dict[str, Any]:
 
 
 def lora_rank(folder: str) -> int:
-    """The rank of the adapter in `folder`.
+    """The smallest `max_lora_rank` that holds the adapter in `folder`.
 
     Raises:
-        GeneratorError: there is no adapter.
+        UnfitSettingError: there is no adapter, or its rank is above vLLM's largest.
     """
     from peft import LoraConfig
 
     try:
-        return int(LoraConfig.from_pretrained(folder).r)
+        rank = int(LoraConfig.from_pretrained(folder).r)
     except (OSError, ValueError, TypeError) as error:
-        raise GeneratorError(
+        raise UnfitSettingError(
             f"expected a LoRA adapter (adapter_config.json) in '{folder}', found: {error}. Give its folder."
         ) from error
+    if rank > LORA_RANKS[-1]:
+        raise UnfitSettingError(
+            f"expected a LoRA adapter of a rank up to {LORA_RANKS[-1]} (vLLM's largest), found {rank} in "
+            f"'{folder}'. Merge it into the model, and give the merged folder as `model`."
+        )
+    return next(allowed for allowed in LORA_RANKS if allowed >= rank)
 
 
 class VllmEngine:
@@ -73,7 +82,7 @@ class VllmEngine:
 
         Raises:
             MissingDependencyError: vllm is not installed.
-            GeneratorError: an unknown engine argument, or the engine did not start.
+            GeneratorError: see `start_engine`.
         """
         try:
             import vllm  # noqa: F401
@@ -227,7 +236,9 @@ def start_engine(settings: GeneratorSettings) -> Any:
     """A running `AsyncLLM`; to be called within its event loop, which it blocks.
 
     Raises:
-        GeneratorError: an unknown engine argument, or the engine did not start.
+        UnfitSettingError: an engine argument that vLLM does not know or refuses, or a model that it cannot
+            run: no other try will do better.
+        GeneratorError: the engine did not start, for want of memory, say.
     """
     _set_environment(settings)
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -237,11 +248,13 @@ def start_engine(settings: GeneratorSettings) -> Any:
     for name in set(settings.engine_args) - known:
         close = get_close_matches(name, known, n=1)
         meant = f"did you mean '{close[0]}'?" if close else "see `vllm serve --help=all`."
-        raise GeneratorError(f"vLLM has no engine argument '{name}' (teacher.engine_args); {meant}")
+        raise UnfitSettingError(f"vLLM has no engine argument '{name}' (teacher.engine_args); {meant}")
     try:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(settings)))
-    except Exception as error:
-        raise GeneratorError(
+    except GeneratorError:
+        raise
+    except Exception as error:  # the core, where memory runs out, is another process: its errors are RuntimeErrors
+        raise load_fault(error)(
             f"vLLM did not start with '{settings.model}': {type(error).__name__}: {error}. Its log above "
             "says why. If memory is short, lower engine_args.max_model_len or gpu_memory_utilization."
         ) from error

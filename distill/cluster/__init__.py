@@ -3,9 +3,10 @@
 from distill.cluster.board import Reporter, State
 from distill.cluster.session import Cluster, Resources, probe
 from distill.cluster.shards import OnProgress, Outcomes
-from distill.cluster.tries import Fault, FaultKind, Unit, set_aside_limit
+from distill.cluster.tries import OUTAGES, Fault, FaultKind, Unit, set_aside_limit
 
 __all__ = [
+    "OUTAGES",
     "Cluster",
     "Fault",
     "FaultKind",

@@ -13,11 +13,13 @@ from distill.errors import (
     RefusedError,
     StoreError,
     UnfaithfulPrefixError,
+    UnfitSettingError,
+    UnreachableError,
 )
 
 LONGEST_REASON = 4000
 """Characters of a reason that are kept: a traceback's end is what tells."""
-STORE_WAIT_SECONDS, LONGEST_STORE_WAIT_SECONDS = 5.0, 60.0
+OUTAGE_WAIT_SECONDS, LONGEST_OUTAGE_WAIT_SECONDS = 5.0, 60.0
 
 
 def death(unit: str, error: RayError) -> Fault:
@@ -31,20 +33,21 @@ def raised(unit: str, error: RayTaskError) -> Fault:
     """The fault behind an exception in a worker, with its traceback; our own errors need none."""
     cause = error.cause
     text = f"{type(cause).__name__}: {cause}" if isinstance(cause, DistillError) else _plain(str(error))
-    kind = FaultKind.STORE if isinstance(cause, StoreError) else FaultKind.ERROR
+    outages = {StoreError: FaultKind.STORE, UnreachableError: FaultKind.SERVER}
+    kind = next((kind for of, kind in outages.items() if isinstance(cause, of)), FaultKind.ERROR)
     return Fault(unit, kind, _shortened(text))
 
 
-def store_wait(times: int) -> float:
-    """Seconds to leave an object store in peace after requests failed `times` times (from 1) in a row."""
-    return float(min(STORE_WAIT_SECONDS * 2 ** (times - 1), LONGEST_STORE_WAIT_SECONDS))
+def outage_wait(times: int) -> float:
+    """Seconds to leave a store or a server in peace after work failed on it `times` times (from 1) in a row."""
+    return float(min(OUTAGE_WAIT_SECONDS * 2 ** min(times - 1, 30), LONGEST_OUTAGE_WAIT_SECONDS))
 
 
 def ends_the_run(error: BaseException) -> bool:
     """Whether an exception will meet every problem alike, so that trying again is no use: a wrong setting, a
     file that is not what it should be, a full disk, a server that refuses us. An engine or a checker that
-    fails may work elsewhere, and a store that is out of reach may come back."""
-    if isinstance(error, UnfaithfulPrefixError | RefusedError):
+    fails may work elsewhere, and a store or a server that is out of reach may come back."""
+    if isinstance(error, UnfaithfulPrefixError | RefusedError | UnfitSettingError):
         return True
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)

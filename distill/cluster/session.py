@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, Reporter, start_board
 from distill.cluster.connect import connect
-from distill.cluster.faults import death, raised, store_wait
+from distill.cluster.faults import death, outage_wait, raised
 from distill.cluster.shards import POLL_SECONDS, OnProgress, Outcomes, Replicas, ShardRun
 from distill.cluster.tries import Fault, Tries, UnitT
 from distill.config import ClusterSettings
@@ -36,9 +36,13 @@ class Cluster:
     """A connection to Ray; started on entry, and shut down on exit if this process started it."""
 
     def __init__(
-        self, settings: ClusterSettings, on_fault: Callable[[Fault], None] = lambda fault: None
+        self,
+        settings: ClusterSettings,
+        on_fault: Callable[[Fault], None] = lambda fault: None,
+        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._settings, self._on_fault = settings, on_fault
+        self._settings, self._on_fault, self._on_note = settings, on_fault, on_note
+        self._noted: set[Resources] = set()
         self._replicas: Replicas | None = None
         self._worker_key: Any = None
         self._board: Any = None
@@ -133,7 +137,7 @@ class Cluster:
                 if not again or not isinstance(error.cause, StoreError):
                     raise error.cause from error  # a full disk is told by its errno, which the wrapping hides
                 self._on_fault(raised(name.strip("_"), error))
-                time.sleep(store_wait(self._settings.retries - again + 1))
+                time.sleep(outage_wait(self._settings.retries - again + 1))
             except RayError as error:
                 fault = death(name.strip("_"), error)
                 self._on_fault(fault)
@@ -157,8 +161,12 @@ class Cluster:
         self._replicas = self._worker_key = None
 
     def _require_room(self, replicas: int, resources: Resources) -> None:
-        """Raises ClusterError where a local Ray would wait for ever (a cluster may grow)."""
+        """Raises ClusterError where a local Ray would wait for ever. A cluster may grow: there, a note says
+        once that no node is large enough yet."""
         if self._settings.address != "local":
+            if resources not in self._noted and (note := no_node_fits(resources, ray.nodes())):
+                self._noted.add(resources)
+                self._on_note(note)
             return
         there = ray.cluster_resources()
         for name, wanted in (("CPU", resources.cpus), ("GPU", resources.gpus)):
@@ -189,6 +197,21 @@ def in_folder(folder: str, function: Callable[..., Any], *args: Any) -> Any:
     with suppress(OSError):
         os.chdir(folder)
     return function(*args)
+
+
+def no_node_fits(resources: Resources, nodes: Sequence[dict[str, Any]]) -> str:
+    """What to tell of `nodes` (as `ray.nodes` lists them) of which none could ever hold `resources`, were it
+    empty; nothing where one could."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    there = [(node.get("GPU", 0.0), node.get("CPU", 0.0)) for node in alive]
+    if any(gpus >= resources.gpus and cpus >= resources.cpus for gpus, cpus in there):
+        return ""
+    gpus, cpus = max(there, default=(0.0, 0.0))
+    return (
+        f"no node is large enough: one worker asks for {resources.gpus:g} GPUs and {resources.cpus:g} CPUs, the "
+        f"largest of {len(there)} nodes has {gpus:g} GPUs and {cpus:g} CPUs. The run waits for a larger node, "
+        "which an autoscaler may add; if none will come, stop it and lower `gpus` or `cpus`."
+    )
 
 
 def _thread_env() -> dict[str, str]:

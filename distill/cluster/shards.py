@@ -15,9 +15,9 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from distill.cluster.board import BoardReporter, State
-from distill.cluster.faults import death, ends_the_run, raised, store_wait
-from distill.cluster.tries import BLAMELESS, Fault, FaultKind, Tries, UnitT
-from distill.errors import ClusterError
+from distill.cluster.faults import death, ends_the_run, outage_wait, raised
+from distill.cluster.tries import BLAMELESS, OUTAGES, Fault, FaultKind, Tries, UnitT
+from distill.errors import ClusterError, DistillError
 
 POLL_SECONDS = 0.5
 ERRORS = 2
@@ -82,26 +82,28 @@ class Replicas:
         """`replica` has come up and takes `room` shards at a time."""
         replica.starting, replica.room, self._failed_starts = None, max(1, room), 0
 
-    def failed_to_start(self, replica: Replica, fault: Fault) -> None:
-        """End `replica`; another takes its place. Where one after another fails, there will be one less.
+    def failed_to_start(self, replica: Replica, fault: Fault, error: BaseException | None) -> None:
+        """End `replica`; another takes its place, up to `retries` in a row. After that those that are up or
+        still start do the work alone.
 
         Raises:
-            ClusterError: the same, and no other engine is up.
+            DistillError: there are none: `error` itself if it is one of ours.
         """
         self.drop(replica)
-        self._failed_starts += fault.kind not in BLAMELESS
-        if self._failed_starts > self._retries and self.any_up:
-            self._given_up, self._failed_starts = self._given_up + 1, 0
-        elif self._failed_starts > self._retries:
-            raise ClusterError(
-                f"expected an engine to start, found {self._failed_starts} in a row that did not. The last "
-                f"one ({fault.kind}): {fault.reason.rstrip('.')}. See that model, memory and GPUs fit."
-            )
-
-    @property
-    def any_up(self) -> bool:
-        """Whether an engine has come up and is alive."""
-        return any(replica.starting is None for replica in self.alive)
+        if fault.kind in BLAMELESS:
+            return
+        self._failed_starts += 1
+        if self._failed_starts <= self._retries:
+            return
+        if self.alive:
+            self._given_up += 1
+            return
+        if isinstance(error, DistillError):
+            raise error
+        raise ClusterError(
+            f"expected an engine to start, found {self._failed_starts} in a row that did not. The last "
+            f"one ({fault.kind}): {fault.reason.rstrip('.')}. See that model, memory and GPUs fit."
+        ) from error
 
     def drop(self, replica: Replica) -> None:
         """End a replica."""
@@ -135,7 +137,7 @@ class ShardRun(Generic[UnitT]):
         self._heard: dict[str, tuple[int, float]] = {}
         self._looked = self._paused_until = 0.0
         self._pauses = 0
-        """Pauses since anything came through, each for a store that was out of reach."""
+        """Pauses since anything came through, each for a store or a server that was out of reach."""
 
     def run(self) -> None:
         """Raises DistillError where trying again is no use."""
@@ -168,7 +170,7 @@ class ShardRun(Generic[UnitT]):
     def _collect(self) -> None:
         """Wait a moment for results, and take all that are there."""
         owners = {ref: replica for replica in self._replicas.alive for ref in replica.references()}
-        if not owners:  # all idle, while the store is left in peace
+        if not owners:  # all idle, in a pause
             time.sleep(POLL_SECONDS)
             return
         ready, rest = ray.wait(list(owners), timeout=POLL_SECONDS)
@@ -185,15 +187,15 @@ class ShardRun(Generic[UnitT]):
         try:
             self._replicas.started(replica, ray.get(reference))
         except RayTaskError as error:
-            if ends_the_run(error.cause) or not self._replicas.any_up:
+            if ends_the_run(error.cause):
                 raise error.cause from None
-            self._lose_start(replica, raised(replica.key, error))
+            self._lose_start(replica, raised(replica.key, error), error.cause)
         except RayError as error:
             self._lose_start(replica, death(replica.key, error))
 
-    def _lose_start(self, replica: Replica, fault: Fault) -> None:
+    def _lose_start(self, replica: Replica, fault: Fault, error: BaseException | None = None) -> None:
         self._on_fault(fault)
-        self._replicas.failed_to_start(replica, fault)
+        self._replicas.failed_to_start(replica, fault, error)
 
     def _take_result(self, replica: Replica, reference: Any) -> None:
         try:
@@ -203,7 +205,7 @@ class ShardRun(Generic[UnitT]):
                 raise error.cause from error
             unit = self._withdraw(replica, reference)
             fault = raised(unit.key, error)
-            if fault.kind is FaultKind.STORE:
+            if fault.kind in OUTAGES:
                 self._pause()
             else:
                 self._doubt(replica)
@@ -223,11 +225,11 @@ class ShardRun(Generic[UnitT]):
         return unit
 
     def _pause(self) -> None:
-        """Give nothing out for a while: the store is out of reach, for all alike. What was in flight beside
-        the first failure is no reason to wait longer."""
+        """Give nothing out for a while: the store or server is out of reach, for all alike. What was in
+        flight beside the first failure is no reason to wait longer."""
         if time.monotonic() >= self._paused_until:
             self._pauses += 1
-            self._paused_until = time.monotonic() + store_wait(self._pauses)
+            self._paused_until = time.monotonic() + outage_wait(self._pauses)
 
     def _doubt(self, replica: Replica) -> None:
         """A replica raised an error. After a second one in a row it may be the engine, so another takes its

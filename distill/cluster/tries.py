@@ -29,13 +29,19 @@ class FaultKind(StrEnum):
     UNREACHABLE = "worker out of reach"
     STALLED = "stalled"
     STORE = "store out of reach"
+    SERVER = "server out of reach"
     ERROR = "error"
 
 
-BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE, FaultKind.STORE)
+OUTAGES = (FaultKind.STORE, FaultKind.SERVER)
+"""What all units meet alike, and what may pass: nothing is given out for a while."""
+BLAMELESS = (FaultKind.NODE_DIED, FaultKind.UNREACHABLE, *OUTAGES)
 """What says nothing against the work."""
 BLAMELESS_ALLOWED = 30
 """Blameless failures of one unit, after which the cluster is not fit for it."""
+SERVER_OUTAGES_ALLOWED = 120
+"""The same for a server out of reach: three hours and more, as each takes the client's tries (at least 35 s)
+and a pause (a minute)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,9 @@ class Tries(Generic[UnitT]):
         self._fresh, self._suspects = deque(units), deque[UnitT]()
         self._retries, self._split, self._limit = retries, split, limit
         self._failures: Counter[str] = Counter()
-        self._blameless: Counter[str] = Counter()
+        self._blameless: Counter[tuple[str, FaultKind]] = Counter()
+        self._through = 0
+        self._through_at_outage: dict[str, int] = {}
         self._pieces: set[str] = set()
         self._suspected: set[str] = set()
         self._raised: set[str] = set()
@@ -102,6 +110,7 @@ class Tries(Generic[UnitT]):
     def done(self, unit: UnitT) -> None:
         """`unit` came to its end."""
         self._in_flight -= 1
+        self._through += 1
         self._any_success = True
         self._suspected.discard(unit.key)
 
@@ -120,7 +129,7 @@ class Tries(Generic[UnitT]):
             DistillError: so much fails that it is not the problems: `error` itself if it is one of ours.
         """
         self._in_flight -= 1
-        if fault.kind in BLAMELESS:
+        if fault.kind in BLAMELESS and not self._answers_others(unit, fault):
             self._stop_if_blameless_too_often(unit, fault, error)
             self._put_back(unit, fault)
             return False
@@ -149,6 +158,15 @@ class Tries(Generic[UnitT]):
         """How often `unit` has failed, blameless failures apart."""
         return self._failures[unit.key]
 
+    def _answers_others(self, unit: UnitT, fault: Fault) -> bool:
+        """Whether a server that is out of reach for `unit` answered others since it last was: a request that
+        breaks the connection, or takes longer than a gateway waits, is the unit's own."""
+        if fault.kind is not FaultKind.SERVER:
+            return False
+        before = self._through_at_outage.get(unit.key, self._through)
+        self._through_at_outage[unit.key] = self._through
+        return self._through > before
+
     def _put_back(self, unit: UnitT, fault: Fault) -> None:
         """What is blameless says nothing against the unit: it goes first again, beside others."""
         if fault.kind in BLAMELESS and unit.key not in self._suspected:
@@ -171,12 +189,13 @@ class Tries(Generic[UnitT]):
         ) from error
 
     def _stop_if_blameless_too_often(self, unit: UnitT, fault: Fault, error: BaseException | None) -> None:
-        self._blameless[unit.key] += 1
-        if self._blameless[unit.key] > BLAMELESS_ALLOWED:
+        self._blameless[unit.key, fault.kind] += 1
+        allowed = SERVER_OUTAGES_ALLOWED if fault.kind is FaultKind.SERVER else BLAMELESS_ALLOWED
+        if self._blameless[unit.key, fault.kind] > allowed:
             if isinstance(error, DistillError):
                 raise error
             raise ClusterError(
-                f"expected {unit.key} to come through, found that it was lost {BLAMELESS_ALLOWED + 1} times "
+                f"expected {unit.key} to come through, found that it was lost {allowed + 1} times "
                 f"through no fault of its own. The last time ({fault.kind}): {fault.reason.rstrip('.')}. "
                 "What is finished is kept; use nodes that stay longer, or a smaller problems.shard_size, and "
                 "give the same command again."

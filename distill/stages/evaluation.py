@@ -11,8 +11,9 @@ from distill.evaluation import evaluate as evaluate_scored
 from distill.first_error import predict_first_error
 from distill.labelling.quality import describe
 from distill.loading import dump_recipe
-from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain
+from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain, Usage
 from distill.report import render_report
+from distill.stages.money import money
 from distill.stages.run import Run
 from distill.steps import strip_step
 
@@ -65,6 +66,7 @@ def summarise(run: Run) -> dict[str, Any]:
     """Every figure of the run; a figure that was not measured is absent."""
     stats = {name: run.stats(name) for name in run.fingerprints if name != "report"}
     use = {shown: stats[name]["generated_tokens"] for name, shown in TEACHER_STAGES.items()}
+    usage, seconds = sum((_usage(stats[name]) for name in TEACHER_STAGES), Usage()), run.wall_seconds()
     evaluation = stats["evaluation"]["evaluation"]
     scorers = evaluation.get("scorers", {})
     accuracy = stats["labels"].get("accuracy", {})
@@ -74,12 +76,13 @@ def summarise(run: Run) -> dict[str, Any]:
         "recipe": _recipe(run),
         "versions": {name: found for name in LIBRARIES if (found := _version(name))},
         "hardware": hardware(),
-        "wall_seconds": run.wall_seconds(),
+        "wall_seconds": seconds,
         "peak_rss_gib": max(
             [run.memory.peak_gib, *(entry.get("peak_rss_gib", 0.0) for entry in stats.values())]
         ),
         "teacher_tokens": sum(use.values()),
         "teacher_token_use": use,
+        "money": money(run.recipe.price, usage, seconds) if run.recipe.price else None,
         "stages": [_stage_row(name, entry) for name, entry in stats.items()],
         "set_aside": [problem for entry in stats.values() for problem in entry.get("set_aside", [])],
         "pass_rate": outcomes.get("correct", 0) / max(stats["chains"]["out"], 1),
@@ -96,6 +99,10 @@ def summarise(run: Run) -> dict[str, Any]:
         "evaluation": evaluation,
     }
     return {key: value for key, value in summary.items() if value is not None}
+
+
+def _usage(stats: dict[str, Any]) -> Usage:
+    return Usage(*(stats.get(kind, 0) for kind in ("prompt_tokens", "cached_tokens", "generated_tokens")))
 
 
 def _recipe(run: Run) -> dict[str, Any]:

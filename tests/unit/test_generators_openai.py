@@ -300,6 +300,56 @@ class TestChat:
             generator = openai(url)
             assert sample(generator, generator.prompt(QUESTION), 1).samples[0].text == "7"
 
+    @pytest.mark.parametrize(
+        "message",
+        [
+            "This model's maximum context length is 512 tokens. However, your prompt contains at least 513 "
+            "input tokens, which exceeds this limit even without any output tokens.",
+            "Input length (600) exceeds model's maximum context length (512).",
+            "This model's maximum context length is 512 tokens. However, you requested 624 tokens (600 in the "
+            "messages, 24 in the completion). Please reduce the length of the messages or completion.",
+            "The input (600 tokens) is longer than the model's context length (512 tokens).",
+        ],
+    )
+    def test_a_prefix_that_fills_the_context_is_undecided(self, message: str) -> None:
+        error = {"error": {"message": message, "code": 400}}
+        with answering(lambda request, number: web.json_response(error, status=400)) as url:
+            generator = openai(url)
+            completion = sample(generator, generator.prompt(QUESTION), 2)
+        assert {(s.token_ids, s.text, s.finish_reason) for s in completion.samples} == {((), "", "length")}
+        assert (len(completion.samples), completion.usage) == (2, Usage())
+
+    def test_the_room_that_is_left_is_used(self) -> None:
+        """Servers that count prompt and answer together refuse what would not fit to the last token."""
+        limits: list[int] = []
+
+        async def handle(request: web.Request) -> web.Response:
+            limits.append((await request.json())["max_tokens"])
+            error = (
+                "This model's maximum context length is 512 tokens. However, you requested 524 tokens (500 in "
+                "the messages, 24 in the completion)."
+            )
+            return fine() if limits[-1] <= 12 else web.json_response({"error": error}, status=400)
+
+        with answering(lambda request, number: handle(request)) as url:
+            generator = openai(url)
+            assert sample(generator, generator.prompt(QUESTION), 1).samples[0].text == "7"
+        assert limits == [24, 12]
+
+    @pytest.mark.parametrize(
+        ("status", "text"),
+        [
+            (400, "max_tokens=600 cannot be greater than max_model_len=max_total_tokens=512."),
+            (400, "expected a context of messages"),
+            (422, "maximum context length"),
+        ],
+    )
+    def test_another_refusal_stays_an_error(self, status: int, text: str) -> None:
+        with answering(lambda request, number: web.Response(status=status, text=text)) as url:
+            generator = openai(url)
+            with pytest.raises(GeneratorError, match="refuses a request"):
+                sample(generator, generator.prompt(QUESTION), 1)
+
     def test_usage_is_the_servers(self) -> None:
         with answering(lambda request, number: fine()) as url:
             generator = openai(url)

@@ -21,7 +21,7 @@ from test_generators_openai import (
 )
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, RefusedError
+from distill.errors import GeneratorError, RefusedError, UnreachableError
 from generators import http_client
 from generators.http_client import HttpClient
 
@@ -68,7 +68,7 @@ class TestWaits:
     def test_a_server_that_names_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http_client, "LONGEST_WAIT_SECONDS", 0.02)
         monkeypatch.setattr(http_client, "PATIENCE_SECONDS", 0.2)
-        with answering(flaky(FAULTS["busy"], times=9999)) as url, pytest.raises(RefusedError, match="ready"):
+        with answering(flaky(FAULTS["busy"], times=9999)) as url, pytest.raises(UnreachableError, match="ready"):
             ask_client(url)
 
     def test_a_server_that_breaks_after_all_the_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +91,33 @@ class TestWaits:
     @pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), ("-1", 0.0), ("nan", 0.0), ("soon", None)])
     def test_what_a_server_may_name(self, value: str, seconds: float | None) -> None:
         assert http_client._retry_after(value) == seconds
+
+
+class TestOutages:
+    """A server that is out of reach is no fault of the request; whatever else fails to the end is."""
+
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_a_server_that_stays_down(self, status: int) -> None:
+        with answering(lambda request, number: web.Response(status=status, text="down")) as url:
+            told = rf"4 tries: status {status}: down.*out of reach.*same command again"
+            with pytest.raises(UnreachableError, match=told):
+                ask_client(url)
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1"])
+    def test_no_connection(self, url: str) -> None:
+        with pytest.raises(UnreachableError, match="out of reach"):
+            ask_client(url)
+
+    def test_connections_that_break(self) -> None:
+        with answering(flaky(FAULTS["dropped"], times=99)) as url, pytest.raises(UnreachableError):
+            ask_client(url)
+
+    @pytest.mark.parametrize("fault", ["broken", "slow", "garbage"])
+    def test_what_may_be_the_requests_fault(self, fault: str) -> None:
+        with answering(flaky(FAULTS[fault], times=99)) as url, pytest.raises(GeneratorError) as caught:
+            ask_client(url, timeout_seconds=0.2)
+        assert not isinstance(caught.value, UnreachableError)
+        assert "out of reach" not in str(caught.value)
 
 
 class TestRefusals:

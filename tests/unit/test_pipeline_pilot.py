@@ -7,8 +7,11 @@ import pytest
 
 from distill import pilot
 from distill.artifacts import RunFolder
-from distill.config import Recipe
+from distill.config import PriceSettings, Recipe
 from distill.progress import ProgressView
+from distill.records import Usage
+from distill.stages.money import money
+from distill.stages.summary import _headlines
 
 
 def recipe(**changed: Any) -> Recipe:
@@ -52,3 +55,31 @@ def test_every_kind_of_token_counts_the_same_problems(tmp_path: Path) -> None:
     assert found["full_cached_tokens"] == 1200 * 50 + 400 * heldout
     assert found["full_seconds"] == pytest.approx(found["full_tokens"] / 1200)
     assert (found["pass_rate"], found["steps_per_chain"], found["tokens_per_chain"]) == (0.25, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        ({}, 0.0),
+        ({"per_million_generated_tokens": 0.6}, 1.8),
+        ({"per_million_prompt_tokens": 0.2}, 1.0),
+        ({"per_million_prompt_tokens": 0.2, "per_million_cached_tokens": 0.1}, 0.6),
+        ({"per_million_prompt_tokens": 0.2, "per_million_cached_tokens": 0.0}, 0.2),
+        ({"per_hour": 20.0}, 30.0),
+        ({"per_million_generated_tokens": 0.6, "per_million_prompt_tokens": 0.2, "per_hour": 20.0}, 32.8),
+    ],
+)
+def test_money(price: dict[str, float], expected: float) -> None:
+    """Five million prompt tokens, four of them cached, three million generated, an hour and a half."""
+    usage = Usage(prompt_tokens=5_000_000, cached_tokens=4_000_000, generated_tokens=3_000_000)
+    assert money(PriceSettings(**price), usage, 5400.0) == pytest.approx(expected)
+
+
+def test_the_pilot_and_the_end_table_tell_the_money(tmp_path: Path) -> None:
+    price = PriceSettings(per_million_generated_tokens=1000.0, per_hour=3600.0)
+    figures = pilot.estimate(recipe(), 20, sampled(tmp_path))
+    tokens, seconds = 12_000 * 50 + 4000 * 20, (12_000 * 50 + 4000 * 20) / 1200
+    assert pilot._full_money(price, figures) == pytest.approx(tokens / 1000 + seconds)
+    told = {"teacher_tokens": 1, "wall_seconds": 2.0, "peak_rss_gib": 0.5}
+    assert ("money, by `price`", "1,234.50") in _headlines(told | {"money": 1234.5})
+    assert "money, by `price`" not in dict(_headlines(told))

@@ -15,11 +15,11 @@ from ray.exceptions import RayTaskError
 
 from distill.artifacts import RunFolder, write_bytes
 from distill.cluster import Cluster, Fault, FaultKind, Resources, session, shards
-from distill.cluster.faults import LONGEST_STORE_WAIT_SECONDS, ends_the_run, store_wait
+from distill.cluster.faults import LONGEST_OUTAGE_WAIT_SECONDS, ends_the_run, outage_wait
 from distill.cluster.shards import Replica, ShardRun
-from distill.cluster.tries import BLAMELESS_ALLOWED, Tries
+from distill.cluster.tries import BLAMELESS_ALLOWED, SERVER_OUTAGES_ALLOWED, Tries
 from distill.config import ClusterSettings, Recipe
-from distill.errors import ArtifactError, StoreError
+from distill.errors import ArtifactError, StoreError, UnreachableError
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.remote import RemotePath
@@ -175,13 +175,18 @@ def run_shards(monkeypatch: pytest.MonkeyPatch, engine: Engine, units: int) -> t
     return clock, ended
 
 
-def test_a_shard_that_meets_an_outage_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "what"), [(StoreError("reset"), "store"), (UnreachableError("status 503"), "server")]
+)
+def test_a_shard_that_meets_an_outage_is_tried_again_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, what: str
+) -> None:
     """The engine is kept, as it is not to blame, and no problem is set aside (`retries` is 0 here)."""
-    out = raising(StoreError("reset"))
+    out = raising(error)
     engine = Engine([out, out, out, {}, {}])
     clock, ended = run_shards(monkeypatch, engine, 2)
-    assert ended == ["store out of reach 0"] * 3 + ["done 0", "done 1"]
-    assert store_wait(1) + store_wait(2) + store_wait(3) <= clock.now < 40
+    assert ended == [f"{what} out of reach 0"] * 3 + ["done 0", "done 1"]
+    assert outage_wait(1) + outage_wait(2) + outage_wait(3) <= clock.now < 40
 
 
 def test_a_store_that_stays_away_ends_the_run_by_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +196,33 @@ def test_a_store_that_stays_away_ends_the_run_by_its_own_words(monkeypatch: pyte
     assert engine.calls == BLAMELESS_ALLOWED + 1
 
 
+def test_a_server_may_stay_away_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pauses alone: the client's own tries come on top."""
+    engine = Engine([raising(UnreachableError("status 503, give the command again"))] * 999)
+    with pytest.raises(UnreachableError, match="give the command again"):
+        run_shards(monkeypatch, engine, 1)
+    assert engine.calls == SERVER_OUTAGES_ALLOWED + 1
+    assert sum(outage_wait(n + 1) for n in range(SERVER_OUTAGES_ALLOWED)) > 1.9 * 3600
+
+
+def test_a_request_that_breaks_a_server_which_answers_others_is_set_aside() -> None:
+    tries = Tries([Shard("poison"), Shard("well")], 0, lambda unit: (), 8)
+    fault = Fault("poison", FaultKind.SERVER, "status 504")
+    poison = tries.take(idle=True)
+    assert poison is not None
+    assert not tries.failed(poison, fault)
+    assert tries.take(idle=True) == poison
+    assert not tries.failed(poison, fault), "nobody was answered meanwhile: an outage"
+    poison, well = tries.take(idle=True), tries.take(idle=True)
+    assert poison is not None
+    assert well is not None
+    tries.done(well)
+    assert tries.failed(poison, fault)
+
+
 def test_waits_for_a_store_grow_to_a_minute() -> None:
-    assert [store_wait(n) for n in (1, 2, 3)] == [5.0, 10.0, 20.0]
-    assert store_wait(31) == LONGEST_STORE_WAIT_SECONDS
+    assert [outage_wait(n) for n in (1, 2, 3)] == [5.0, 10.0, 20.0]
+    assert outage_wait(31) == LONGEST_OUTAGE_WAIT_SECONDS
 
 
 def run_task(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple[Any, Clock, list[Fault]]:

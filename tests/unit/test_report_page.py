@@ -5,6 +5,7 @@ import hashlib
 import html as html_module
 import json
 import re
+import traceback
 from html.parser import HTMLParser
 
 import numpy as np
@@ -291,6 +292,39 @@ def test_headline_figures_can_be_read(page, summary):
         assert f"{figures['f1']['value'] * 100:.1f}" in page.words
     for name in ("pass_at_1", "majority_8", "verifier_8", "oracle_8"):
         assert f"{summary['best_of_n'][name] * 100:.1f}" in page.words
+
+
+def test_what_was_set_aside_is_shown_with_its_traceback(summary):
+    """As a poison that raises leaves it, here one whose text would break the page."""
+    try:
+        raise ValueError(f"the script raises at {EVIL}")
+    except ValueError:
+        trace = traceback.format_exc()
+    aside = {
+        "problem": "p17",
+        "question": "How many pencils has Mia?",
+        "stage": "chains",
+        "tries": 4,
+        "kind": "error",
+        "reason": trace,
+    }
+    retried = {"unit": "chains-3 problem 5", "kind": "error", "reason": trace}
+    stages = [row | {"faults": [retried]} if row["name"] == "chains" else row for row in summary["stages"]]
+    text = render_report(summary | {"set_aside": [aside], "stages": stages}, [chain()])
+    found = Page(text)
+    assert (found.faults, found.open, found.named("img")) == ([], [], [])
+    assert "Complete with 1 problems set aside; the stages below say why." in found.words
+    assert "error in 4 tries" in found.words
+    assert "p17: How many pencils has Mia?" in found.words
+    body = html_module.unescape(text[: text.index("summary.json)</summary>")])
+    assert body.count(trace.strip()) == 2, "whole, where it was set aside and where it was tried again"
+    assert "test_report_page.py" in body
+
+
+def test_money_is_shown_where_the_recipe_has_a_price(summary, page):
+    assert "Money" not in page.words
+    words = Page(render_report(summary | {"money": 1234.5}, [])).words
+    assert "Money 1,234.50" in words
 
 
 def test_every_section_is_linked(page):
