@@ -85,11 +85,14 @@ class Bank:
         self.left_out: list[str] = []
 
     def replay(self, name: str, given: Mapping[str, Any], checks: bool) -> Replayed | None:
-        """One method replayed; None when the bank has too few rollouts for it."""
+        """One method replayed; None when the bank has too few rollouts for its K. (`adaptive` is held to what
+        the bank has, so there it would be a fault.)"""
         asked = settings(given, checks, self.most)
         try:
             return labelling_replay.run(asked, self.items)
         except labelling_banks.BankSpentError:
+            if asked.method == "adaptive" and asked.adaptive.sequential:
+                raise
             if name not in self.left_out:
                 self.left_out.append(name)
             return None
