@@ -10,31 +10,29 @@ undetermined chain is left out of accuracy and counted as coverage; `right of al
 
 No recorded rollout is given twice as new evidence: a K for which a bank holds too few (Math-Shepherd draws
 anew for each chain through a prefix) is left out, and `adaptive` gives a prefix up after as many as the
-bank has; the report says so. Truth is the exact judge's, for a bank of the user's own chains what people said.
+bank has; the report says so. Truth is the exact judge's, for a bank of other chains what people said.
 The simulated parts run beside the bank `figures` only, since they are the same for every bank.
 """
 
 import argparse
 import json
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import labelling_banks
+import labelling_claims
 import labelling_replay
 import labelling_teacher
+from labelling_claims import OURS, RIVALS, standard
+from labelling_promises import promises
+from labelling_replay import Replayed
 from record import RESULTS, record
 
 from distill.config import LabellingSettings
-from distill.labelling.known import node_test
-from distill.labelling.posterior import share
-from distill.labelling.trials import Tally
-from distill.records import StepStatus
 
 MOST = LabellingSettings().adaptive.most
-STANDARD_K = 8
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {"method": "math_shepherd", "count_outcome": False, "step_checks": False}
 FAMILIES: dict[str, list[dict[str, Any]]] = {
@@ -46,8 +44,7 @@ FAMILIES: dict[str, list[dict[str, Any]]] = {
         for fn, smallest in ((0.45, 1.0), (0.4, 0.9), (0.3, 0.7), (0.2, 0.5), (0.1, 0.4), (0.05, 0.3))
     ],
 }
-DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": 1}  # K=8; ours
-RIVALS = ("math_shepherd", "math_shepherd +outcome", "omegaprm")
+DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": OURS}  # K=8; ours
 ABLATION: dict[str, dict[str, Any]] = {
     "adaptive, all of it": {},
     "own outcome not counted": {"count_outcome": False},
@@ -87,22 +84,24 @@ class Bank:
         self.most = min(MOST, self.least)
         self.left_out: list[str] = []
 
-    def figures(self, name: str, given: Mapping[str, Any], checks: bool) -> Figures | None:
-        """Figures of one method; None when the bank has too few rollouts for it."""
+    def replay(self, name: str, given: Mapping[str, Any], checks: bool) -> Replayed | None:
+        """One method replayed; None when the bank has too few rollouts for its K. (`adaptive` is held to what
+        the bank has, so there it would be a fault.)"""
         asked = settings(given, checks, self.most)
         try:
-            found = labelling_replay.figures(asked, self.items)
+            return labelling_replay.run(asked, self.items)
         except labelling_banks.BankSpentError:
+            if asked.method == "adaptive" and asked.adaptive.sequential:
+                raise
             if name not in self.left_out:
                 self.left_out.append(name)
             return None
-        return found | {"rollouts": asked.rollouts}
 
-    def family(self, name: str, checks: bool) -> list[Figures]:
-        """Figures of a method at every budget that the bank can serve."""
+    def family(self, name: str, checks: bool) -> list[Replayed]:
+        """A method at every budget that the bank can serve."""
         budgets = [(f"{name} K={g['rollouts']}" if "rollouts" in g else name, g) for g in FAMILIES[name]]
-        found = [self.figures(said, given, checks) for said, given in budgets]
-        return [figures for figures in found if figures is not None]
+        found = [self.replay(said, given, checks) for said, given in budgets]
+        return [tried for tried in found if tried is not None]
 
     def about(self) -> Figures:
         """Size, whose the truth is, and where the replay was limited."""
@@ -119,21 +118,14 @@ class Bank:
         }
 
 
-def on_bank(bank: Bank, checks: bool) -> dict[str, list[Figures]]:
-    """Figures of every method at every budget."""
+def on_bank(bank: Bank, checks: bool) -> dict[str, list[Replayed]]:
+    """Every method at every budget."""
     return {name: bank.family(name, checks) for name in FAMILIES}
 
 
-def standard(family: Sequence[Figures], name: str) -> Figures:
-    """A method as it is compared: the default of ours, else K=8 or the greatest K below it that there is."""
-    if name == "adaptive":
-        return family[DEFAULT[name]]
-    return [figures for figures in family if figures["rollouts"] <= STANDARD_K][-1]
-
-
-def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
+def on_worlds(count: int) -> dict[str, dict[str, Replayed]]:
     """Simulated teachers: fixed K at each K and threshold, OmegaPRM and ours, without step checks."""
-    found: dict[str, dict[str, Figures]] = {}
+    found: dict[str, dict[str, Replayed]] = {}
     for world_name, (world, ours) in WORLDS.items():
         wanted = count // 25 if world.steps[1] >= 1000 else count
         rivals: dict[str, dict[str, Any]] = {"omegaprm K=8": {"method": "omegaprm"}}
@@ -146,7 +138,7 @@ def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
                 rivals[f"math_shepherd +outcome K=8, good above {at}"] = given
         rivals["adaptive"] = {"adaptive": {**ours, **(REPAIRING if ours else {})}}
         found[world_name] = {
-            name: labelling_replay.figures(settings(given, False), labelling_teacher.problems(world, wanted))
+            name: labelling_replay.run(settings(given, False), labelling_teacher.problems(world, wanted))
             for name, given in rivals.items()
         }
     return found
@@ -154,33 +146,8 @@ def on_worlds(count: int) -> dict[str, dict[str, Figures]]:
 
 def ablation(bank: Bank) -> dict[str, Figures]:
     """The default with one ingredient taken away at a time, step checks on."""
-    found = {name: bank.figures(name, given, True) for name, given in ABLATION.items()}
-    return {name: figures for name, figures in found.items() if figures is not None}
-
-
-def promises(nodes: int) -> list[Figures]:
-    """Observed error rates of the sequential test at its own bounds, where they are greatest."""
-    rows = []
-    for repair in (0.01, 0.1, 0.3):
-        asked = LabellingSettings().adaptive.model_copy(update={"repair": repair})
-        for rate in (0.1, 0.5, 0.98):
-            test = node_test(asked, rate, 8)
-            for kind, truth, wrong, promised in (
-                ("bad called good", test.low, StepStatus.GOOD, test.false_positive),
-                ("good called bad", test.high, StepStatus.BAD, test.false_negative),
-            ):
-                draw = random.Random(f"{repair} {rate} {kind}")
-                errors = sum(_decide(test, truth, draw) == wrong for _ in range(nodes))
-                row = {"repair": repair, "pass_rate": rate, "error": kind, "promised": promised}
-                rows.append(row | {"at": truth, "observed": share(errors, nodes)})
-    return rows
-
-
-def _decide(test: Any, rate: float, draw: random.Random) -> StepStatus:
-    seen = Tally()
-    while (status := test.status(seen)) == StepStatus.UNDETERMINED:
-        seen += Tally(1, 0) if draw.random() < rate else Tally(0, 1)
-    return StepStatus(status)
+    found = {name: bank.replay(name, given, True) for name, given in ABLATION.items()}
+    return {name: tried.figures for name, tried in found.items() if tried is not None}
 
 
 def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
@@ -197,55 +164,6 @@ def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
     return rows
 
 
-def claims(without: Mapping[str, list[Figures]], with_checks: Mapping[str, list[Figures]]) -> list[Figures]:
-    """What must be seen, and whether it is: token ratios at no less accuracy than Math-Shepherd K=8, and
-    accuracy on wrong chains at its K=1 budget."""
-    base = standard(without["math_shepherd"], "math_shepherd")
-    rows = []
-    for kind, ours_in, wanted in (
-        ("without step checks", without, (12, 4, 2)),
-        ("with step checks", with_checks, (20, 6, 4)),
-    ):
-        ours = ours_in["adaptive"][DEFAULT["adaptive"]]
-        enough = _value(ours["accuracy"]) >= _value(base["accuracy"])
-        for name, times in zip(RIVALS, wanted, strict=True):
-            rival = standard(without[name], name)
-            ratio = _ratio(rival["tokens_per_chain"], ours["tokens_per_chain"])
-            text = f"{kind}: 1/{times} of {name} K={rival['rollouts']}'s tokens"
-            rows.append({"claim": text, "found": f"1/{ratio:.1f}", "holds": enough and ratio >= times})
-        one = without["math_shepherd"][0]
-        afford = [f for f in ours_in["adaptive"] if f["tokens_per_chain"] <= one["tokens_per_chain"]]
-        best = max((_value(f["accuracy_wrong"]) for f in afford), default=0.0)
-        gain = 100 * (best - _value(one["accuracy_wrong"]))
-        text = f"{kind}: 10 points more on wrong chains at math_shepherd K=1's tokens"
-        rows.append({"claim": text, "found": f"{gain:+.1f}", "holds": gain >= 10})
-    return rows
-
-
-def _value(found: Figures) -> float:
-    """A fraction; 0 of nothing."""
-    return float(found["value"] or 0.0)
-
-
-def _ratio(theirs: float, ours: float) -> float:
-    return theirs / ours if ours else math.inf
-
-
-def repair_claims(worlds: Mapping[str, Mapping[str, Figures]]) -> list[Figures]:
-    """With completers that repair, against the best fixed K that takes no fewer tokens than a half more."""
-    rows = []
-    for name in ("repairs 10%", "repairs 30%"):
-        ours = worlds[name]["adaptive"]
-        for field, said in (("accuracy", "labelled chains"), ("accuracy_wrong", "wrong chains")):
-            rivals = {n: f for n, f in worlds[name].items() if n.startswith("math_shepherd")}
-            equal = [f for f in rivals.values() if f["tokens_per_chain"] <= 1.1 * ours["tokens_per_chain"]]
-            for which, others in (("equal tokens", equal), ("any tokens", list(rivals.values()))):
-                gain = 100 * (ours[field]["value"] - max(f[field]["value"] for f in others))
-                text = f"{name}: 5 points above the best fixed K at {which}, {said}"
-                rows.append({"claim": text, "found": f"{gain:+.1f}", "holds": gain >= 5})
-    return rows
-
-
 def table(rows: Sequence[tuple[str, Figures]], base: float) -> str:
     """Markdown: one method a line; `base` is the tokens a chain to which costs are related."""
     head = (
@@ -257,7 +175,7 @@ def table(rows: Sequence[tuple[str, Figures]], base: float) -> str:
         fractions = [_points(f[k]) for k in FRACTIONS]
         steps = [_points(f[k], False) for k in ("step_precision", "step_recall")]
         costs = [f"{f['tokens_per_chain']:.1f}", f"{f['tokens_per_right_label']:.1f}"]
-        ratio = _ratio(base, f["tokens_per_chain"])
+        ratio = base / f["tokens_per_chain"] if f["tokens_per_chain"] else math.inf
         lines.append("| " + " | ".join([name, *fractions, *steps, *costs, f"1/{ratio:.1f}"]) + " |")
     return "\n".join(lines)
 
@@ -290,7 +208,9 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
     for axis, (field, title) in zip(axes, parts, strict=True):
         for name, family in found.items():
             x = [f["tokens_per_chain"] for f in family]
-            axis.plot(x, [100 * _value(f[field]) for f in family], marker="o", markersize=3, label=name)
+            axis.plot(
+                x, [100 * (f[field]["value"] or 0) for f in family], marker="o", markersize=3, label=name
+            )
         axis.set(xscale="log", xlabel="rollout tokens a chain", title=title)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("%")
@@ -378,26 +298,37 @@ def measure(bank: Bank, quick: bool) -> Figures:
     """All figures of a bank; beside the bank `figures` those of the simulated teacher too."""
     without, with_checks = on_bank(bank, False), on_bank(bank, True)
     found: Figures = {
-        "without_checks": without,
-        "with_checks": with_checks,
+        "base_tokens": standard(without["math_shepherd"], "math_shepherd").tokens,
+        "without_checks": {name: [f.figures for f in family] for name, family in without.items()},
+        "with_checks": {name: [f.figures for f in family] for name, family in with_checks.items()},
+        "fixed_and_default": {
+            key: _compared(family)
+            for key, family in (("without_checks", without), ("with_checks", with_checks))
+        },
         "ablation": ablation(bank),
-        "claims": claims(without, with_checks),
+        "claims": labelling_claims.claims(without, with_checks),
     }
     if bank.name == "figures":
         worlds = on_worlds(200 if quick else 1000)
-        found |= {"worlds": worlds, "promises": promises(1000 if quick else 10_000), "probes": probes()}
-        found["claims"] = [*found["claims"], *repair_claims(worlds)]
+        found["worlds"] = {w: {n: f.figures for n, f in tried.items()} for w, tried in worlds.items()}
+        found |= {"promises": promises(1000 if quick else 10_000), "probes": probes()}
+        found["claims"] += labelling_claims.repair_claims(worlds)
     return bank.about() | found
+
+
+def _compared(families: Mapping[str, Sequence[Replayed]]) -> Figures:
+    """Math-Shepherd with K=1, and each method as it is compared."""
+    chosen = [("math_shepherd", families["math_shepherd"][0])]
+    chosen += [(name, standard(family, name)) for name, family in families.items()]
+    return {f"{n} K={f.figures['rollouts']}" if n in RIVALS else n: f.figures for n, f in chosen}
 
 
 def report(found: Mapping[str, Any]) -> str:
     """All tables as Markdown."""
-    base = standard(found["without_checks"]["math_shepherd"], "math_shepherd")["tokens_per_chain"]
+    base = found["base_tokens"]
     parts = [_head(found)]
     for key, title in (("without_checks", "without step checks"), ("with_checks", "with step checks")):
-        rows = [(name, standard(found[key][name], name)) for name in FAMILIES]
-        rows = [(f"{n} K={f['rollouts']}" if n in RIVALS else n, f) for n, f in rows]
-        rows.insert(0, ("math_shepherd K=1", found[key]["math_shepherd"][0]))
+        rows = [*found["fixed_and_default"][key].items()]
         parts += [f"\n**Fixed K and the default, {title}**\n", table(rows, base)]
     parts += [
         "\n**One ingredient taken away, with step checks**\n",
@@ -406,9 +337,10 @@ def report(found: Mapping[str, Any]) -> str:
     for name, methods in found.get("worlds", {}).items():
         against = max(f["tokens_per_chain"] for f in methods.values())
         parts += [f"\n**Simulated: {name}**\n", table([*methods.items()], against)]
-    for key in ("promises", "probes", "claims"):
+    for key in ("promises", "probes"):
         if key in found:
             parts += [f"\n**{key}**\n", _plain_table(found[key])]
+    parts += ["\n**claims**\n", labelling_claims.table(found["claims"])]
     return "\n".join(parts) + "\n"
 
 

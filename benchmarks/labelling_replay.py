@@ -75,9 +75,28 @@ def _found(settings: LabellingSettings, evidence: Known, c: int, truth: int, tok
     return Found(named, truth, last_good, first_bad, n, tokens, chain.generated_tokens, right)
 
 
-def figures(settings: LabellingSettings, sources: Iterable[Source]) -> dict[str, Any]:
-    """All figures of one method over some problems; fractions as `posterior.share`."""
-    found = [item for source in sources for item in replay(settings, source)[0]]
+@dataclass(frozen=True)
+class Replayed:
+    """One method over some problems: what it found of the chains of each, and the figures of it."""
+
+    found: tuple[tuple[Found, ...], ...]
+    figures: dict[str, Any]
+
+    @property
+    def tokens(self) -> float:
+        """Rollout tokens a chain."""
+        return float(self.figures["tokens_per_chain"])
+
+
+def run(settings: LabellingSettings, sources: Iterable[Source]) -> Replayed:
+    """Replay one method over some problems."""
+    found = tuple(tuple(replay(settings, source)[0]) for source in sources)
+    every = [item for chains in found for item in chains]
+    return Replayed(found, figures(every) | {"rollouts": settings.rollouts})
+
+
+def figures(found: Sequence[Found]) -> dict[str, Any]:
+    """All figures of one method over some chains; fractions as `posterior.share`."""
     named = [item for item in found if item.named is not None]
     right = sum(item.named == item.truth for item in named)
     wrong = [item for item in named if item.truth >= 0]

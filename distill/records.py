@@ -152,8 +152,9 @@ class Event:
 class StepLabel:
     """The label of one step, with the evidence counts it was derived from.
 
-    `hard` is None when undetermined. `soft` is the posterior mean probability that the prefix up to
-    this step can still reach the right answer; `low`, `high` bound it (95% credible interval). The
+    `hard` is None when undetermined. `soft` is the probability that a rollout of the prefix up to this step
+    reaches the right answer (posterior mean; by `math_shepherd` the share of successes); `low`, `high`
+    bound it (95% credible interval). The
     rollouts behind it: how long they went on, their tokens, seeds and model; `review` is a person's word.
     """
 

@@ -96,7 +96,8 @@ def step_status(settings: LabellingSettings, found: Known, c: int, i: int) -> St
     """Good, bad or undetermined by the trials of one prefix alone."""
     if not is_sequential(settings):
         own = found.case.chains[c].outcome if settings.count_outcome else None
-        return prefix_status(found.rollouts[found.paths[c][i + 1]], own, settings.good_at)
+        seen = found.rollouts[found.paths[c][i + 1]]
+        return prefix_status(seen, own, settings.good_at, settings.rollouts)
     seen = trials(settings, found, c, i)
     if not seen.successes and not seen.failures:
         return StepStatus.UNDETERMINED

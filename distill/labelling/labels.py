@@ -8,7 +8,8 @@ How evidence about single prefixes becomes labels, in this order:
    that is not proved are good.
 2. *Probed*: a prefix is good or bad by its trials, against a threshold (`trials.prefix_status`) or by
    the sequential test under the settings of now (`trials.NodeTest`), whatever they were when the
-   trials were asked for. Between the test's bounds it is undetermined.
+   trials were asked for. Between the test's bounds it is undetermined, and so it is where fewer than K
+   were drawn (evidence of another method) and the missing ones could turn it.
 3. *Monotone*: an answer reached from a prefix was reachable from everything before it, so every step
    before a good prefix is good, and overrides failures seen there; steps at and after the first bad
    one are bad. What succeeds from a certainly bad step onwards is repair, and says nothing.
@@ -45,7 +46,8 @@ def derive_labels(
     `events` are those of all the problem's chains, in any order. A chain's own outcome is read from
     the chain; its OUTCOME event is the same fact on record and is not counted again.
 
-    A label's counts, `soft` (posterior mean) and interval are those of the rollouts of its prefix, for
+    A label's counts, `soft` (posterior mean; for `math_shepherd` the plain share of successes, as published)
+    and interval are those of the rollouts of its prefix, for
     whichever chain they were asked, and the chain's own outcome if `settings.count_outcome`; a label
     that is implied by another prefix has none. The sequential test searches a chain because its answer is
     wrong, so that answer is no trial of its prefixes (`known.trials`), and is not counted there.
@@ -83,6 +85,7 @@ def _labelled(
             _status(step, last_good, first_bad),
             refuted.get(step, ""),
             reviewed.detail if reviewed else "",
+            plain=settings.method == "math_shepherd",
         )
         for step in range(n)
     )
@@ -102,17 +105,25 @@ def _first_error(n: int, last_good: int, first_bad: int) -> int | None:
 
 
 def _label(
-    rollouts: Sequence[Event], own: Outcome | None, status: StepStatus, refutation: str, review: str
+    rollouts: Sequence[Event],
+    own: Outcome | None,
+    status: StepStatus,
+    refutation: str,
+    review: str,
+    *,
+    plain: bool,
 ) -> StepLabel:
+    """`plain`: `soft` is the share of successes (arXiv 2312.08935, equation 4), not the posterior mean."""
     outcomes = [event.outcome for event in rollouts]
     seen = tally([*outcomes, own] if outcomes and own is not None else outcomes)
     posterior = jeffreys(seen.successes, seen.failures)
+    decided = seen.successes + seen.failures
     return StepLabel(
         status=status,
         successes=seen.successes,
         failures=seen.failures,
         undecided=seen.undecided,
-        soft=posterior.mean,
+        soft=seen.successes / decided if plain and decided else posterior.mean,
         low=posterior.low,
         high=posterior.high,
         refutation=refutation,

@@ -11,9 +11,17 @@ are not searched. The search probes the middle of r with K rollouts: one success
 later, else earlier. A prefix that was probed is a state of the tree and is never probed again.
 
 The rollouts of the root are the given chains, which therefore cost nothing; when none of them is right,
-the root gets K rollouts more. As in the paper a chain with a right answer is not searched. Not covered:
-rollouts of inner states as further chains. They would be new chains to label, beside the given ones.
-Lengths are counted in words (the paper: tokens).
+the root gets K rollouts more. As in the paper a chain with a right answer is not searched.
+
+What differs from the paper:
+- Only the given chains are in the pool. The paper adds the wrong rollouts of every state that it probes,
+  and searches on in them: new chains with labels of their own, beside the given ones, whose text a
+  `RolloutResult` does not carry. So every s of the pool is the root, MC(s) and U(s) are the same for all
+  of them, and the rule comes to "the shortest chain first". All are searched in the end; their order
+  matters only where a budget ends it.
+- A state whose rollouts are all undecided (the paper has none) says nothing of where the error lies: the
+  search of that chain ends there, and what is not known by then stays undetermined.
+- Lengths are counted in words (the paper: tokens).
 """
 
 import math
@@ -77,6 +85,8 @@ def _search(settings: LabellingSettings, tree: Tree, chain: Chain, bad: int) -> 
         seen = tree.rollouts.get(chain.steps[: middle + 1])
         if seen is None:
             seen = yield from _probe(settings, tree, chain, middle)
+        if not seen.successes + seen.failures:
+            return
         if seen.successes > settings.good_at * (seen.successes + seen.failures):
             good = middle
         else:

@@ -21,15 +21,21 @@ OPEN = 2.0  # an undetermined chain is more uncertain than any determined one
 def uncertainty(row: LabelledChain) -> float:
     """How little the evidence carries the first error of a chain: 0 certain, above 1 undetermined.
 
-    For a determined chain: the widest posterior interval among the two prefixes that meet at the first
-    error, when they rest on rollouts.
+    - Undetermined: 2 and the share of its steps that are undetermined.
+    - Without an error: the width of the 95% interval of the whole chain (its last prefix). Where nothing but
+      the chain's own right answer speaks for it that is 1, the most: an error that does no harm to the
+      answer hides there. (A proof of its steps is not seen here.)
+    - With an error: the wider interval of the two prefixes that meet there, when they rest on rollouts.
+    - Told by people: 0.
     """
     if row.first_error is None:
         return OPEN + sum(label.status == StepStatus.UNDETERMINED for label in row.labels) / len(row.labels)
-    sides = (row.first_error - 1, row.first_error)
-    labels = [row.labels[i] for i in sides if row.first_error >= 0 <= i < len(row.labels)]
-    widths = [label.high - label.low for label in labels if label.tokens and not label.refutation]
-    return 0.0 if any(label.review for label in row.labels) else max(widths, default=0.0)
+    if any(label.review for label in row.labels):
+        return 0.0
+    if row.first_error < 0:
+        return row.labels[-1].high - row.labels[-1].low
+    sides = [row.labels[i] for i in (row.first_error - 1, row.first_error) if i >= 0]
+    return max((x.high - x.low for x in sides if x.tokens and not x.refutation), default=0.0)
 
 
 def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, Any]]:

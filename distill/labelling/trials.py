@@ -42,17 +42,22 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
     return Tally(counts[Outcome.CORRECT], counts[Outcome.INCORRECT], counts[Outcome.UNDECIDED])
 
 
-def prefix_status(rollouts: Tally, own: Outcome | None, good_at: float) -> StepStatus:
-    """Good when the success rate is above `good_at`, else bad; undetermined without a decided rollout.
+def prefix_status(rollouts: Tally, own: Outcome | None, good_at: float, k: int) -> StepStatus:
+    """Good when the success rate of `k` rollouts is above `good_at`, else bad; undetermined without a
+    decided rollout, and where fewer than `k` were drawn (under another stopping rule) and those that are
+    missing could turn it. With `good_at` 0 one success is enough, however few were drawn.
 
     `own` is the outcome of the chain itself when it counts as a trial. A failure of the chain alone
     makes no prefix bad (it says that *some* step is wrong), so bad takes a decided rollout.
     """
     seen = rollouts if own is None else rollouts + tally([own])
-    decided = seen.successes + seen.failures
-    if decided and seen.successes / decided > good_at:
+    missing = max(0, k - rollouts.total)
+    enough = good_at * (seen.successes + seen.failures + missing)
+    if seen.successes > enough:
         return StepStatus.GOOD
-    return StepStatus.BAD if rollouts.successes + rollouts.failures else StepStatus.UNDETERMINED
+    decided = rollouts.successes + rollouts.failures > 0
+    lost = decided and seen.successes + missing <= enough
+    return StepStatus.BAD if lost else StepStatus.UNDETERMINED
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from types import ModuleType
 import pytest
 from labelling_simulator import make_chain, make_settings
 
+from distill.labelling.known import node_test
 from distill.labelling.protocol import RolloutRequest
-from distill.records import Chain, Outcome, Problem
+from distill.labelling.trials import NodeTest
+from distill.records import Chain, Outcome, Problem, StepStatus
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -67,7 +69,9 @@ def test_a_bank_gives_no_rollout_twice(bench: ModuleType) -> None:
     item = bench.labelling_banks.Item(Problem("p", "q", "r"), (chain,), (0,), ((),), rollouts)
     assert bench.labelling_banks.least([item]) == 3
     assert item.answer(RolloutRequest(chain, 0, 2, "", 2)).tokens == (7, 7)
-    with pytest.raises(bench.labelling_banks.BankSpentError, match="3 to 5 of one prefix .* 4 were recorded"):
+    with pytest.raises(
+        bench.labelling_banks.BankSpentError, match=r"3 to 5 of one prefix .* 4 were recorded"
+    ):
         item.answer(RolloutRequest(chain, 0, 3, "", 2))
 
 
@@ -97,7 +101,77 @@ def test_the_whole_script_runs_on_a_small_bank_and_says_what_it_left_out(
     assert f"`adaptive` gives a prefix up after {rollouts} rollouts, not 24" in text
     assert "Left out, more than was recorded: math_shepherd K=16" in text.replace("math_shepherd K=8, ", "")
     assert f"1/12 of math_shepherd K={min(8, kept[-1])}'s tokens" in text
+    assert {*figures["claims"][0]} == {"claim", "tokens", "own chains", "both label", "all chains"}
     assert (tmp_path / "labelling-people.svg").stat().st_size > 1000
+
+
+def replayed(bench: ModuleType, named: str, truth: str) -> object:
+    """A method's finds, one digit a chain ("." undetermined, "-" no error), problems parted by spaces."""
+    Found = bench.labelling_replay.Found
+    number = {"-": -1, ".": None}
+    places = [
+        [(number.get(a, a), number.get(b, b)) for a, b in zip(n, t, strict=True)]
+        for n, t in zip(named.split(), truth.split(), strict=True)
+    ]
+    found = tuple(
+        tuple(Found(None if a is None else int(a), int(b), -1, 9, 9, 1.0, 0, False) for a, b in chains)
+        for chains in places
+    )
+    return bench.Replayed(found, {})
+
+
+def test_accuracies_are_compared_by_three_definitions(bench: ModuleType) -> None:
+    """Ours labels few, all right; theirs labels all, half of them right."""
+    truth = "0- 1- 2- 3-"
+    ours, theirs = replayed(bench, "0. 1. .. .-", truth), replayed(bench, "0- 2- 2- 0.", truth)
+    found = bench.labelling_claims.difference(ours, theirs)
+    values = {name: (figures["value"], figures["n"]) for name, figures in found.items()}
+    assert values["own chains"] == (pytest.approx(100 * (1 - 5 / 7)), [3, 7])
+    assert values["both label"] == (50.0, [2, 2])
+    assert values["all chains"] == (100 * (3 / 8 - 5 / 8), [8, 8])
+    for figures in found.values():
+        assert figures["low"] <= figures["value"] <= figures["high"]
+    wrong = bench.labelling_claims.difference(ours, theirs, wrong_only=True)
+    assert [figures["n"] for figures in wrong.values()] == [[2, 4], [2, 2], [4, 4]]
+    nothing = bench.labelling_claims.difference(replayed(bench, ".", "0"), replayed(bench, "0", "0"))
+    assert nothing["both label"]["value"] is None
+
+
+def test_intervals_are_drawn_by_problem(bench: ModuleType) -> None:
+    """Four chains of a problem that go together are one piece of evidence, not four."""
+    one = replayed(bench, "0 1 0 1", "0 0 0 0"), replayed(bench, "1 1 1 1", "0 0 0 0")
+    four = replayed(bench, "0000 1111 0000 1111", "0000 " * 4), replayed(bench, "1111 " * 4, "0000 " * 4)
+    assert (
+        bench.labelling_claims.difference(*one)["all chains"]["low"]
+        == (bench.labelling_claims.difference(*four)["all chains"]["low"])
+    )
+    same = replayed(bench, "0 1 -", "0 0 0")
+    for figures in bench.labelling_claims.difference(same, same).values():
+        assert (figures["value"], figures["low"], figures["high"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("repair", [0.0, 0.01, 0.05, 0.1, 0.3])
+def test_the_sequential_test_keeps_its_promises_exactly(bench: ModuleType, repair: float) -> None:
+    """At the two rates of the promise, where errors are greatest, and beyond them; no sampling."""
+    from labelling_promises import exact_error
+
+    for smallest in (0.8, 0.9):
+        asked = make_settings(adaptive={"repair": repair, "smallest": smallest}).adaptive
+        for rate in (0.05, 0.1, 0.3, 0.98):
+            test = node_test(asked, rate, 8)
+            good = [exact_error(test, p, StepStatus.BAD) for p in (test.high, rate, (1 + rate) / 2)]
+            bad = [exact_error(test, p, StepStatus.GOOD) for p in (test.low, test.low / 2)]
+            assert test.false_negative >= good[0] >= good[1] >= good[2]
+            assert test.false_positive >= bad[0] >= bad[1]
+
+
+def test_exact_error_rates_are_those_of_a_case_done_by_hand(bench: ModuleType) -> None:
+    """Any success is good, three failures in a row are bad: ln 2 each against ln 0.2."""
+    from labelling_promises import exact_error
+
+    test = NodeTest(0.0, 0.5, 0.1, 0.2)
+    assert exact_error(test, 0.5, StepStatus.BAD) == 0.125
+    assert exact_error(test, 0.1, StepStatus.GOOD) == pytest.approx(1 - 0.9**3)
 
 
 def test_a_batch_does_not_pass_the_most_that_a_node_may_take(bench: ModuleType) -> None:

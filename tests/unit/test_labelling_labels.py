@@ -15,6 +15,7 @@ from distill.labelling.evidence import check_events, outcome_event, prefix_id, r
 from distill.labelling.posterior import jeffreys, wilson
 from distill.labelling.review import read_answers, review_events, review_rows
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem, StepLabel, StepStatus
+from distill.verifier.data import soft_target
 
 CORRECT, INCORRECT, UNDECIDED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNDECIDED
 GOOD, BAD, UNDETERMINED = StepStatus.GOOD, StepStatus.BAD, StepStatus.UNDETERMINED
@@ -34,9 +35,9 @@ def statuses(chain: Chain, events: list[Event], method: str = "omegaprm", **kwar
 
 def test_propagation_between_probes() -> None:
     chain = make_chain(8, UNDECIDED)
-    assert statuses(chain, [*probe(chain, 2, "++"), *probe(chain, 5, "--")]) == "+++??---"
+    assert statuses(chain, [*probe(chain, 2, "++"), *probe(chain, 5, "--")], rollouts=2) == "+++??---"
     ((labels, first_error),) = derive_labels(
-        [chain], [*probe(chain, 4, "+-"), *probe(chain, 5, "--")], make_settings("omegaprm")
+        [chain], [*probe(chain, 4, "+-"), *probe(chain, 5, "--")], make_settings("omegaprm", rollouts=2)
     )
     assert first_error == 5
     assert [(label.successes, label.failures) for label in labels[3:7]] == [(0, 0), (1, 1), (0, 2), (0, 0)]
@@ -101,6 +102,21 @@ def test_between_the_bounds_of_the_test_a_step_is_undetermined() -> None:
     assert statuses(chain, [*events, *probe(chain, 0, "+" * 9)], method="adaptive", adaptive=doubt) == "+--"
 
 
+@pytest.mark.parametrize("method", ["math_shepherd", "omegaprm"])
+def test_fewer_failures_than_k_make_no_step_bad(method: str) -> None:
+    """Another stopping rule drew fewer than K=4 rollouts: a success still shows that there is one, failures
+    say nothing that the missing rollouts could not turn."""
+    chain = make_chain(3, INCORRECT)
+    solvable = probe(chain, -1, "+")
+    marks = {"-": "??-", "---": "??-", "-??": "??-", "----": "---", "???-": "---", "--+": "+?-", "+": "+?-"}
+    for drawn, expected in marks.items():
+        assert statuses(chain, [*solvable, *probe(chain, 0, drawn)], method) == expected, drawn
+    above = {"+": "??-", "-": "??-", "--": "---", "+++": "+?-", "++--": "---", "+++-": "+?-"}
+    for drawn, expected in above.items():
+        found = statuses(chain, [*solvable, *probe(chain, 0, drawn)], method, good_at=0.5)
+        assert found == expected, drawn
+
+
 def test_people_overrule_the_evidence() -> None:
     chain = make_chain(4, CORRECT)
     said = review_events([{"chain_id": "chain", "answer": 2, "reviewer": "Ada"}], {"chain": chain})
@@ -138,6 +154,18 @@ def test_labels_carry_the_jeffreys_posterior_of_their_own_trials() -> None:
     assert probed.soft == pytest.approx(3.5 / 6)
     assert (probed.low, probed.high) == pytest.approx(tuple(beta.ppf([0.025, 0.975], 3.5, 2.5)))
     assert (implied.soft, implied.low, implied.high) == (0.5, 0.0, 1.0)
+
+
+def test_math_shepherd_s_soft_labels_are_the_share_of_successes_as_published() -> None:
+    chain = make_chain(3, INCORRECT)
+    events = [*probe(chain, 0, "+++-"), *probe(chain, 1, "----"), *probe(chain, 2, "????")]
+    for count_outcome, expected in ((False, [0.75, 0.0, 0.5]), (True, [0.6, 0.0, 0.0])):
+        settings = make_settings("math_shepherd", count_outcome=count_outcome)
+        ((labels, _),) = derive_labels([chain], events, settings)
+        assert [label.soft for label in labels] == expected
+        assert (labels[1].low, labels[1].high) == (0.0, jeffreys(0, 4 + count_outcome).high)
+        assert 0 < soft_target(labels[0])[1] < 1
+        assert soft_target(labels[1])[0] == 0.0
 
 
 @pytest.mark.parametrize("method", ["adaptive", "omegaprm", "math_shepherd"])
@@ -223,7 +251,7 @@ def test_label_accuracy_of_nothing_is_none_not_zero() -> None:
 
 
 def test_the_most_uncertain_labels_come_first_for_review(tmp_path: Path) -> None:
-    rows = [labelled("sure", "+++", -1), labelled("open", "+?-", None), labelled("wider", "???", None)]
+    rows = [labelled("sure", "+--", 1), labelled("open", "+?-", None), labelled("wider", "???", None)]
     found = review_rows(rows, 5)
     assert [row["chain_id"] for row in found] == ["wider", "open"]
     chains = {row.chain.id: row.chain for row in rows}
@@ -233,6 +261,27 @@ def test_the_most_uncertain_labels_come_first_for_review(tmp_path: Path) -> None
     (answer,) = read_answers(path, chains)
     (event,) = review_events([answer], chains)
     assert (event.chain_id, event.step, event.outcome) == ("wider", 1, INCORRECT)
+
+
+def test_chains_that_seem_right_come_to_review_by_the_evidence_of_their_end() -> None:
+    """An error that does no harm hides where nothing but the right answer speaks for a chain."""
+    problem = Problem("problem", "Q?", "1")
+    chains = {name: make_chain(0, CORRECT, name, [name, "end"]) for name in ("alone", "few", "many", "told")}
+    wrong = make_chain(0, INCORRECT, "wrong", ["a", "b"])
+    said = review_events([{"chain_id": "told", "answer": -1, "reviewer": "Ada"}], chains)
+    tried = [*probe(chains["few"], 1, "++"), *probe(chains["many"], 1, "+" * 8)]
+    events = [*tried, *said, *probe(wrong, 0, "----")]
+    every = [*chains.values(), wrong]
+    found = derive_labels(every, events, make_settings("math_shepherd"))
+    rows = [
+        LabelledChain(problem, chain, labels, first_error, "math_shepherd")
+        for chain, (labels, first_error) in zip(every, found, strict=True)
+    ]
+    assert [row.first_error for row in rows] == [-1, -1, -1, -1, 0]
+    ranked = {row["chain_id"]: row["uncertainty"] for row in review_rows(rows, 5)}
+    assert list(ranked) == ["alone", "few", "wrong", "many"]
+    assert ranked["alone"] == 1.0
+    assert ranked["many"] == round(1 - jeffreys(9, 0).low, 4)
 
 
 @pytest.mark.parametrize(

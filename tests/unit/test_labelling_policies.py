@@ -11,7 +11,6 @@ from labelling_simulator import gather, make_chain, make_settings, perfect, trut
 
 from distill.errors import DataError
 from distill.labelling import METHODS, derive_labels, make_policy
-from distill.labelling.known import node_test
 from distill.records import Chain, Outcome, StepStatus
 
 CORRECT, INCORRECT, UNDECIDED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNDECIDED
@@ -125,6 +124,17 @@ def test_a_prefix_that_only_breaks_off_is_given_up_early() -> None:
     assert set(asked.values()) == {8}
 
 
+def test_omegaprm_does_not_take_an_undecided_state_for_a_wrong_one() -> None:
+    """The middle says nothing: the search neither goes before it nor after it."""
+    chains = [make_chain(7, INCORRECT, "wrong"), make_chain(0, CORRECT, "right", ["other"])]
+    silent = gather(make_settings("omegaprm"), chains, lambda r: [UNDECIDED] * r.n)
+    assert [request.step for request in silent.requests] == [2]
+    one = gather(make_settings("omegaprm"), chains, lambda r: [UNDECIDED] * (r.n - 1) + [perfect(5)(r)[0]])
+    assert [request.step for request in one.requests] == [2, 4, 5]
+    ((labels, found), _) = derive_labels(chains, silent.events, make_settings("omegaprm"))
+    assert (found, [label.hard for label in labels]) == (None, [None] * 6 + [0])
+
+
 def random_case(rng: random.Random) -> tuple[list[Chain], list[list[Outcome]]]:
     """Chains of one problem that share beginnings, with any outcomes and checks."""
     chains = []
@@ -228,36 +238,6 @@ def test_a_problem_that_is_never_solved_is_skipped() -> None:
     assert {request.step for request in gathered.requests} == {-1}
     assert len(gathered.requests) == 2  # with the chain's own failure, three: 0.7^3 < 0.4
     assert derive_labels([chain], gathered.events, make_settings())[0][1] is None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("repair", [0.0, 0.05, 0.3])
-def test_the_sequential_test_keeps_its_promises_over_10000_nodes(repair: float) -> None:
-    asked = make_settings(adaptive={"repair": repair, "smallest": 0.8}).adaptive
-    assert_promises(asked, 10_000)
-
-
-def test_the_sequential_test_keeps_its_promises() -> None:
-    assert_promises(make_settings(adaptive={"repair": 0.1, "smallest": 0.8}).adaptive, 1000)
-
-
-def assert_promises(asked, nodes: int) -> None:  # type: ignore[no-untyped-def]
-    """Error rates at the boundary rates themselves, where they are greatest, within four standard errors."""
-    from distill.labelling.trials import Tally
-
-    for rate in (0.05, 0.3, 0.98):
-        test = node_test(asked, rate, 8)
-        for truth, wrong, promised in (
-            (test.high, StepStatus.BAD, test.false_negative),
-            (test.low, StepStatus.GOOD, test.false_positive),
-        ):
-            rng, errors = random.Random(f"{rate} {truth}"), 0
-            for _ in range(nodes):
-                seen = Tally()
-                while (status := test.status(seen)) == StepStatus.UNDETERMINED:
-                    seen += Tally(1, 0) if rng.random() < truth else Tally(0, 1)
-                errors += status == wrong
-            assert errors / nodes <= promised + 4 * math.sqrt(promised / nodes)
 
 
 def test_checks_that_do_not_fit_the_chain_are_refused() -> None:

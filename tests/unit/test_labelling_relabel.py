@@ -71,8 +71,21 @@ def test_other_thresholds_cost_nothing_and_claim_no_more(run: Path) -> None:
     same = relabel(run, [])
     assert (same["changed"], stored(same["path"])) == (0, stored(run / "labels" / "shard-00000.parquet"))
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    again = relabel(run, ["labelling.method=math_shepherd", "labelling.good_at=0.9"])
-    assert [row.first_error for row in stored(again["path"])] != []
+
+
+def test_relabelling_to_a_fixed_k_claims_nothing_of_rollouts_that_were_not_drawn(run: Path) -> None:
+    """The sequential test drew one or two rollouts a step: no K=4 behind them."""
+    (wrong, _) = stored(run / "labels" / "shard-00000.parquet")
+    assert [(label.successes, label.failures) for label in wrong.labels] == [(0, 0), (1, 0), (0, 2), (0, 0)]
+
+    def first_errors(*overrides: str) -> list[int | None]:
+        found = relabel(run, ["labelling.method=math_shepherd", *overrides])
+        return [row.first_error for row in stored(found["path"])]
+
+    assert first_errors() == [None, -1]
+    assert first_errors("labelling.good_at=0.9") == [None, -1]
+    assert first_errors("labelling.rollouts=2") == [2, -1]
+    assert first_errors("labelling.rollouts=2", "labelling.count_outcome=false") == [2, None]
 
 
 def test_relabel_refuses_what_is_not_labelling(run: Path, tmp_path: Path) -> None:
@@ -184,8 +197,9 @@ def test_a_review_that_is_being_answered_is_kept_aside(run: Path, capsys: pytest
     stats = label_again()
     assert stats["made_from"] == dict.fromkeys(STAGES[:-1], "f")
     assert stats["reviews"] == {"used": 0, "of_other_chains": 1}
-    (row,) = map(json.loads, (run / "review.jsonl").open())
-    assert row["answer"] is None
+    (row, other) = map(json.loads, (run / "review.jsonl").open())
+    assert (row["chain_id"], row["uncertainty"], row["answer"]) == ("right", 1.0, None)
+    assert (other["chain_id"], other["answer"]) == ("wrong", None)
     begun = [answer("wrong", 1), json.dumps(row) + "\n" + answer("wrong", -1), "half a li"]
     for text in begun:
         label_again()
@@ -194,7 +208,7 @@ def test_a_review_that_is_being_answered_is_kept_aside(run: Path, capsys: pytest
     label_again()
     assert [(run / f"review-{n}.jsonl").read_text() for n in (1, 2, 3)] == begun
     assert not (run / "review-4.jsonl").exists()
-    assert json.loads((run / "review.jsonl").read_text()) == row
+    assert [json.loads(line) for line in (run / "review.jsonl").open()] == [row, other]
     told = "".join(capsys.readouterr().err.split())
     assert f"1answersin{run}/reviews.jsonlleftout" in told
     assert "review-3.jsonl" in told
