@@ -233,11 +233,12 @@ def export(
     check_data: Annotated[
         str | None, typer.Option(help="Labelled chains to measure on; left out, the run's held-out ones.")
     ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of those, where there are several.")] = None,
 ) -> None:
     """Export a trained verifier; it is loaded and scored afresh, and refused where it lost a point of F1."""
     from distill.shipping import export_verifier
 
-    export_verifier(source, folder, made_as.value, check_data, typer.echo)
+    export_verifier(source, folder, made_as.value, check_data, typer.echo, split)
     typer.echo(folder)
 
 
@@ -247,20 +248,22 @@ def export(
 def evaluate(
     verifier: Annotated[Path, typer.Argument(help="A verifier folder.")],
     benchmark: Annotated[
-        str, typer.Option(help="processbench, prmbench, best_of_n, steps or adversarial.")
+        str, typer.Option(help="processbench, prmbench, best-of-n, steps or adversarial.")
     ] = "processbench",
     data: Annotated[str, typer.Option(help="A file, a folder, or a dataset on the hub.")] = "",
+    split: Annotated[str | None, typer.Option(help="Split of the data, where it has several.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
     fit: Annotated[
         str | None, typer.Option(help="Labelled chains to fit temperature and threshold on.")
     ] = None,
+    fit_split: Annotated[str | None, typer.Option(help="Split of what is fitted on.")] = None,
     limit: Annotated[int | None, typer.Option(help="Rows of each subset at most.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure a verifier on a benchmark; every figure with its 95% interval. Nothing is fitted on `data`."""
     from distill.proving import prove
 
-    prove(verifier, benchmark, data, json_file, fit, limit, seed, typer.echo)
+    prove(verifier, benchmark, data, json_file, fit, limit, seed, typer.echo, split, fit_split)
 
 
 @app.command(epilog="Example: distill inspect runs/quickstart --chains 3")

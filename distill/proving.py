@@ -1,7 +1,6 @@
 """`distill eval`: a verifier folder measured on a benchmark. Nothing is ever fitted on the benchmark itself:
 temperature and threshold are the folder's own, or fitted on other labelled chains (`fit`)."""
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,27 +39,30 @@ def prove(
     limit: int | None = None,
     seed: int = 0,
     show: Show = print,
+    split: str | None = None,
+    fit_split: str | None = None,
 ) -> Figures:
-    """The figures of `benchmark` (a key of BENCHMARKS), printed as a table and written as JSON; a
-    reliability plot lies beside the JSON as SVG where there is one.
+    """The figures of `benchmark` (a key of BENCHMARKS, or with hyphens), printed as a table and written as
+    JSON; a reliability plot lies beside the JSON as SVG where there is one. `split` and `fit_split` are
+    those of `data` and `fit`, where these hold several.
 
     Raises:
-        DataError: no such benchmark, no data, or rows of another format.
+        DataError: no such benchmark, no data, several splits and none named, or rows of another format.
         VerifierError: the folder holds no verifier.
     """
+    benchmark = benchmark.replace("-", "_")
     if benchmark not in BENCHMARKS:
         raise DataError(f"expected a benchmark out of {', '.join(BENCHMARKS)}, found '{benchmark}'")
     if not data:
         raise DataError("expected --data: a file, a folder, or a dataset on the hub; found none")
     verifier = Verifier.from_pretrained(folder)
     if fit is not None:
-        verifier = fitted(verifier, fit)
-    began = time.perf_counter()
-    figures = BENCHMARKS[benchmark](verifier, data, limit, seed)
-    found: Figures = {"benchmark": benchmark, "data": data, "limit": limit, **figures}
+        verifier = fitted(verifier, fit, fit_split)
+    figures = BENCHMARKS[benchmark](verifier, SourceSettings(path=data, split=split, limit=limit), seed)
+    found: Figures = {"benchmark": benchmark, "data": data, "split": split, "limit": limit, **figures}
     found |= {"threshold": verifier.threshold, "temperature": verifier.calibration.temperature}
     found |= {"fitted_on": fit or "the verifier's own validation data"}
-    found["cost"] = _cost(verifier, time.perf_counter() - began)
+    found["cost"] = _cost(verifier)
     for line in table(figures):
         show(line)
     show(f"cost: {found['cost']}")
@@ -73,18 +75,18 @@ def prove(
     return found
 
 
-def fitted(verifier: Verifier, source: str) -> Verifier:
+def fitted(verifier: Verifier, source: str, split: str | None = None) -> Verifier:
     """The verifier with temperature and threshold fitted on the labelled chains of `source`."""
-    chains, _ = load_source(SourceSettings(path=source))
+    chains, _ = load_source(SourceSettings(path=source, split=split))
     known = examples(chains, True)
     return verifier.calibrated(
         calibrate(verifier.margins([(e.question, e.steps) for e in known]), known).calibration
     )
 
 
-def processbench(verifier: Verifier, data: str, limit: int | None, seed: int) -> Figures:
+def processbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """F1 of each subset and their mean, as published, and the step figures over all chains."""
-    subsets = read_processbench(data, limit)
+    subsets = read_processbench(source.path, source.limit, source.split)
     scored = {name: _scored(verifier, chains) for name, chains in subsets.items()}
     judged = {name: _first_errors(found, verifier.threshold) for name, found in scored.items()}
     together = [chain for found in scored.values() for chain in found]
@@ -92,9 +94,9 @@ def processbench(verifier: Verifier, data: str, limit: int | None, seed: int) ->
     return processbench_figures(judged, RESAMPLES, seed) | steps
 
 
-def prmbench(verifier: Verifier, data: str, limit: int | None, seed: int) -> Figures:
+def prmbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """PRM-Score and its parts, by kind of error; a step is valid at or above the threshold."""
-    chains = read_prmbench(data, limit)
+    chains = read_prmbench(source.path, source.limit, source.split)
     scores = verifier.score([(chain.question, chain.steps) for chain in chains])
     judged = [
         JudgedChain(chain.classification, tuple(score >= verifier.threshold for score in row), chain.errors)
@@ -103,10 +105,10 @@ def prmbench(verifier: Verifier, data: str, limit: int | None, seed: int) -> Fig
     return prmbench_figures(judged, RESAMPLES, seed)
 
 
-def best_of_n(verifier: Verifier, data: str, limit: int | None, seed: int) -> Figures:
+def best_of_n(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """Best-of-n, majority and weighted majority over candidates; those without `scores` are scored here,
     those without `correct` are judged against their `reference` by the exact checker."""
-    candidates = read_candidates(data, limit)
+    candidates = read_candidates(source.path, source.limit, source.split)
     missing = [i for i, item in enumerate(candidates) if item.scores is None]
     found = verifier.score([(candidates[i].question, candidates[i].steps) for i in missing])
     scores = dict(zip(missing, map(tuple, found)))
@@ -129,16 +131,16 @@ def best_of_n(verifier: Verifier, data: str, limit: int | None, seed: int) -> Fi
     return evaluate(chains, {NAME: verifier.threshold}, settings, seed, NAME)
 
 
-def steps(verifier: Verifier, data: str, limit: int | None, seed: int) -> Figures:
+def steps(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """First-error F1, AUROC, Brier, ECE and reliability on labelled chains of any format, over all, by
     domain (a chain's `source`) and by length."""
-    chains, report = load_source(SourceSettings(path=data, limit=limit))
+    chains, report = load_source(source)
     return _step_figures(verifier, _scored(verifier, chains), seed) | {"source": report.to_json()}
 
 
-def adversarial(verifier: Verifier, data: str, limit: int | None, seed: int) -> Figures:
+def adversarial(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """How far each perturbation moves the scores of labelled chains' steps."""
-    chains, _ = load_source(SourceSettings(path=data, limit=limit))
+    chains, _ = load_source(source)
     known = [item for item in examples(chains, False) if item.first_error is not None]
     return {"perturbations": perturbation_figures(verifier, known, seed), "n_chains": len(known)}
 
@@ -161,7 +163,7 @@ def perturbation_figures(verifier: Verifier, known: Sequence[Example], seed: int
     return found
 
 
-BENCHMARKS: dict[str, Callable[[Verifier, str, int | None, int], Figures]] = {
+BENCHMARKS: dict[str, Callable[[Verifier, SourceSettings, int], Figures]] = {
     "processbench": processbench,
     "prmbench": prmbench,
     "best_of_n": best_of_n,
@@ -240,12 +242,13 @@ def _outcomes(candidates: Sequence[Candidate]) -> list[Outcome]:
     return [found[i] for i in range(len(candidates))]
 
 
-def _cost(verifier: Verifier, seconds: float) -> Figures:
+def _cost(verifier: Verifier) -> Figures:
+    """What scoring took, tokenisation included; reading the data and the intervals are not."""
     chains = max(1, verifier.scored_chains)
     return {
         "chains": verifier.scored_chains,
         "tokens_per_chain": round(verifier.computed_tokens / chains, 1),
-        "milliseconds_per_chain": round(1000 * seconds / chains, 2),
+        "milliseconds_per_chain": round(1000 * verifier.seconds / chains, 2),
         "truncated_steps": verifier.truncated_steps,
         "device": str(next(verifier.model.parameters()).device),
     }

@@ -40,9 +40,15 @@ ENOUGH = 2000
 
 
 def export_verifier(
-    source: str, folder: Path, made_as: Format, check_data: str | None = None, show: Show = print
+    source: str,
+    folder: Path,
+    made_as: Format,
+    check_data: str | None = None,
+    show: Show = print,
+    split: str | None = None,
 ) -> Package:
-    """Export what `source` trained to `folder`, measured on `check_data` or on the run's held-out chains.
+    """Export what `source` trained to `folder`, measured on `check_data` (on its `split`, where it has
+    several) or on the run's held-out chains.
 
     `source` is a run, the folder of a `distill train`, or the verifier folder in either.
 
@@ -51,7 +57,8 @@ def export_verifier(
             then nothing is left of it.
         DataError: there is nothing to measure on.
     """
-    with _trained(source, check_data, show) as trained:
+    checks = check_data and SourceSettings(path=check_data, split=split)
+    with _trained(source, checks or None, show) as trained:
         if not trained.heldout:
             raise DataError(
                 f"expected chains that {source} was not trained on, found none; give --check-data FILE"
@@ -66,7 +73,7 @@ def export_verifier(
 
 
 @contextmanager
-def _trained(source: str, check_data: str | None, show: Show) -> Iterator[Trained]:
+def _trained(source: str, checks: SourceSettings | None, show: Show) -> Iterator[Trained]:
     """What there is to export, its files at hand while the context lasts."""
     with local_copy(locate(source)) as place:
         root = next((at for at in (place, place.parent, place.parent.parent) if _is_root(at)), None)
@@ -76,7 +83,7 @@ def _trained(source: str, check_data: str | None, show: Show) -> Iterator[Traine
                 f"{TRAINING} there; an exported folder alone cannot be exported anew"
             )
         found = _of_run(root) if (root / RECIPE).exists() else _of_training(root)
-        yield replace(found, heldout=_check_chains(check_data, found, show)) if check_data else found
+        yield _checked_on(checks, found, show) if checks else found
 
 
 def _is_root(place: Path) -> bool:
@@ -127,19 +134,21 @@ def _of_training(root: Path) -> Trained:
     )
 
 
-def _check_chains(path: str, trained: Trained, show: Show) -> list[HeldoutChain]:
-    """Labelled chains of any format, without those whose question was trained or validated on."""
-    chains, report = load_source(SourceSettings(path=path))
+def _checked_on(source: SourceSettings, trained: Trained, show: Show) -> Trained:
+    """Measured on labelled chains of any format, without those whose question was trained or validated on."""
+    chains, report = load_source(source)
     seen = {normalise(item.question) for item in [*trained.train, *trained.validation]}
     fresh = [item for item in chains if normalise(item.problem.question) not in seen]
     known = report.chains - len(fresh)
     show(
-        f"measure on {len(fresh):,} chains of {path}" + (f"; {known:,} trained on left out" if known else "")
+        f"measure on {len(fresh):,} chains of {source.path}"
+        + (f"; {known:,} trained on left out" if known else "")
     )
-    return [
+    heldout = [
         HeldoutChain(item.problem.question, item.chain.steps, item.first_error, item.problem.id)
         for item in fresh
     ]
+    return replace(trained, heldout=heldout, provenance=trained.provenance | {"measured_on": source.path})
 
 
 def _with_checks(folder: Path, validation: Sequence[Example]) -> Package:

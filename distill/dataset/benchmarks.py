@@ -14,7 +14,7 @@ from typing import Any
 
 from distill.dataset.columns import column, optional_text, text, texts
 from distill.dataset.formats import from_processbench
-from distill.dataset.rows import Row, is_data, read_rows
+from distill.dataset.rows import Row, data_files, read_rows
 from distill.errors import DataError
 from distill.records import LabelledChain
 
@@ -46,15 +46,17 @@ class Candidate:
     reference: str
 
 
-def read_processbench(source: str, limit: int | None = None) -> dict[str, list[LabelledChain]]:
+def read_processbench(
+    source: str, limit: int | None = None, split: str | None = None
+) -> dict[str, list[LabelledChain]]:
     """Chains by subset, `limit` of each at most: one file a subset in a folder, else a row's `subset` (or
-    `source`), else the splits of a hub dataset.
+    `source`), else the splits of a hub dataset. `split` takes one file or split alone.
 
     Raises:
         DataError: nothing is there, or a row is no ProcessBench row; the message names file and row.
     """
     subsets: dict[str, list[LabelledChain]] = {}
-    for name, row in _by_subset(source):
+    for name, row in _by_subset(source, split):
         found = subsets.setdefault(name, [])
         if limit is None or len(found) < limit:
             try:
@@ -66,27 +68,26 @@ def read_processbench(source: str, limit: int | None = None) -> dict[str, list[L
     return subsets
 
 
-def _by_subset(source: str) -> Iterator[tuple[str, Row]]:
+def _by_subset(source: str, split: str | None) -> Iterator[tuple[str, Row]]:
     path = Path(source).expanduser()
     if not path.exists():
-        for split in SUBSETS:
-            yield from ((split, row) for row in read_rows(source, split))
+        for name in SUBSETS if split is None else (split,):
+            yield from ((name, row) for row in read_rows(source, name))
         return
-    files = sorted(file for file in path.glob("*") if is_data(file)) if path.is_dir() else [path]
-    for file in files or [path]:
+    for file in data_files(path, split) if path.is_dir() else [path]:
         stem = file.name.split(".")[0]
         for row in read_rows(str(file)):
             yield str(row.values.get("subset") or row.values.get("source") or stem), row
 
 
-def read_prmbench(source: str, limit: int | None = None) -> list[PRMBenchChain]:
+def read_prmbench(source: str, limit: int | None = None, split: str | None = None) -> list[PRMBenchChain]:
     """PRMBench's chains and, once each, the untouched originals of its redundancy rows.
 
     Raises:
         DataError: a row is no PRMBench row; the message names file and row.
     """
     found: dict[str, PRMBenchChain] = {}
-    for number, row in enumerate(read_rows(source)):
+    for number, row in enumerate(read_rows(source, split)):
         if limit is not None and number >= limit:
             break
         try:
@@ -118,20 +119,22 @@ def _prmbench_row(row: dict[str, Any]) -> Iterator[PRMBenchChain]:
     yield PRMBenchChain(f"{kind}_{index}", question, tuple(steps), wrong, kind)
 
 
-def read_candidates(source: str, limit: int | None = None) -> list[Candidate]:
-    """Candidates, scored or not.
+def read_candidates(source: str, limit: int | None = None, split: str | None = None) -> list[Candidate]:
+    """Candidates, scored or not; at least one.
 
     Raises:
-        DataError: a row lacks what is needed; the message names file and row.
+        DataError: there is none, or a row lacks what is needed; the message names file and row.
     """
     found = []
-    for number, row in enumerate(read_rows(source)):
+    for number, row in enumerate(read_rows(source, split)):
         if limit is not None and number >= limit:
             break
         try:
             found.append(_candidate(row.values))
         except DataError as error:
             raise DataError(f"{row.where}: {error}") from error
+    if not found:
+        raise DataError(f"{source}: expected candidates, found none")
     return found
 
 

@@ -35,8 +35,8 @@ class SourceSettings(Settings):
 
     path: str
     """A file, a folder, a run's `dataset` or `labels` folder, or a dataset on the hub (NAME:CONFIG)."""
-    split: str = "train"
-    """Split of a hub dataset, or of a folder whose files are named after splits."""
+    split: str | None = "train"
+    """Split of a hub dataset, or of a folder whose files are named after splits. None: there is but one."""
     format: Format | None = None
     """Left out, the columns tell. `first_error` is ProcessBench's style."""
     weight: Annotated[float, Field(gt=0)] = 1.0

@@ -6,7 +6,7 @@ label that is `true`, `1` or `0.9` means three different things.
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from distill.errors import DataError
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
+SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "eval")
+"""What files are named after where a folder holds several splits."""
 DESCRIPTIONS = ("dataset_dict.json", "dataset_info.json", "dataset_infos.json", "manifest.json")
 
 
@@ -25,14 +27,15 @@ class Row:
     where: str
 
 
-def read_rows(source: str, split: str = "train") -> Iterator[Row]:
+def read_rows(source: str, split: str | None = "train") -> Iterator[Row]:
     """Every row of a file (JSONL, a JSON array, Parquet; gzipped or not), of all such files of a folder,
     or of one split of a dataset that `datasets` loads (a hub name, NAME:CONFIG, or its saved folder).
 
-    A folder that has files named after splits gives those of `split` only.
+    A folder that has files named after splits gives those of `split` only; None is for what has but one.
 
     Raises:
-        DataError: nothing is there, or a row cannot be read; the message names file and row.
+        DataError: nothing is there, not this split, several with `split` None, or a row cannot be read; the
+            message names the splits, or file and row.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -44,22 +47,37 @@ def read_rows(source: str, split: str = "train") -> Iterator[Row]:
         yield from _hub_rows(source, split)
 
 
-def data_files(folder: Path, split: str) -> list[Path]:
-    """The data files of a folder (or of its `data` folder): those named after `split`, else all.
+def data_files(folder: Path, split: str | None) -> list[Path]:
+    """The data files of a folder (or of its `data` folder): those named after `split`, or all where no file
+    is named after a split (`train`, `dev-00000-of-00002`, ...).
 
     Raises:
-        DataError: it holds none.
+        DataError: it holds none, none of this split, or several splits where `split` is None.
     """
     places = [folder / "data", folder]
     found = [sorted(file for file in place.glob("*") if is_data(file)) for place in places]
     files = next((group for group in found if group), [])
-    named = [file for file in files if file.name.split(".")[0].split("-")[0] == split]
+    named = [file for file in files if _split_of(file) == split]
     if not files:
         raise DataError(
             f"expected files ending in {', '.join(SUFFIXES)} (or that and .gz) in {folder}, found none; "
             "name the file itself, or the folder that holds it"
         )
+    there = sorted({_split_of(file) for file in files})
+    splits = there if set(there) & set(SPLITS) else []
+    if not named and (len(splits) > 1 if split is None else splits or split != "train"):
+        raise several_splits(str(folder), split, there)
     return named or files
+
+
+def _split_of(file: Path) -> str:
+    return file.name.split(".")[0].split("-")[0]
+
+
+def several_splits(source: str, split: str | None, there: Sequence[str]) -> DataError:
+    """The error for a source that holds not the one split that was meant."""
+    asked = f"the split '{split}'" if split else "the name of one split"
+    return DataError(f"{source}: expected {asked}, found {', '.join(there)}; name one of these (`split`)")
 
 
 def is_data(file: Path) -> bool:
@@ -115,15 +133,23 @@ def _parquet(raw: bytes) -> Iterator[tuple[int, Any]]:
     yield from enumerate(pyarrow.parquet.read_table(pa.BufferReader(raw)).to_pylist(), 1)
 
 
-def _hub_rows(name: str, split: str) -> Iterator[Row]:
+def _hub_rows(name: str, split: str | None) -> Iterator[Row]:
     import datasets
 
     dataset, _, config = name.partition(":")
+    wanted = f"a split '{split}'" if split else "one split"
     try:
+        if split is None:
+            there = datasets.get_dataset_split_names(dataset, config or None)
+            if len(there) != 1:
+                raise several_splits(name, None, there)
+            split = there[0]
         loaded = datasets.load_dataset(dataset, config or None, split=split)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
-            f"expected a file, a folder, or a dataset '{name}' with a split '{split}', found: {error}. "
+            f"expected a file, a folder, or a dataset '{name}' with {wanted}, found: {error}. "
             "Check the path or the name (NAME:CONFIG for a configuration), the split and the network."
         ) from error
     for number, values in enumerate(loaded, 1):

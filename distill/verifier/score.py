@@ -1,6 +1,7 @@
 """The verifier as a thing that scores: P(step correct) of every step of a chain, in one forward pass."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,8 @@ class Verifier:
 
     `truncated_steps` counts the steps so far that lay past `limit`. Such a step scores
     0.0: what the verifier cannot see it does not vouch for. `computed_tokens` counts the tokens that went
-    through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for.
+    through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for,
+    and `seconds` the wall time that these took, from text to scores.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Verifier:
         self.truncated_steps = 0
         self.computed_tokens = 0
         self.scored_chains = 0
+        self.seconds = 0.0
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> "Verifier":
@@ -103,6 +106,7 @@ class Verifier:
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
         """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
+        began = time.perf_counter()
         parts = encode_chains(questions_and_steps, self.tokenizer, self.chain_format, self.limit)
         encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
@@ -110,6 +114,7 @@ class Verifier:
         margins = margins_by_step(parts, rows, [len(steps) for _, steps in questions_and_steps])
         self._count_truncated(margins)
         self.scored_chains += len(margins)
+        self.seconds += time.perf_counter() - began
         return margins
 
     def begin(self, question: str) -> Prefix:
