@@ -33,6 +33,7 @@ from distill.verifier import (
     export,
     train_verifier,
 )
+from distill.verifier.data import IGNORED
 from distill.verifier.package import write_json
 
 Show = Callable[[str], None]
@@ -114,22 +115,27 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
     distinct = [item for item in kept if normalise(item.problem.question) not in taken]
     training = repeated(distinct, loaded, [source.weight for source in settings.data])
     validation = given or built.validation
-    _require_both_kinds(validation)
     mask = settings.verifier.mask_after_first_error
-    made = augmented_examples(examples(training, mask), settings.verifier.augmentation, settings.seed)
+    shown, known = examples(training, mask), examples(validation, mask)
+    _require_both_kinds(known)
+    made = augmented_examples(shown, settings.verifier.augmentation, settings.seed)
     record = {
         "sources": [report.to_json() for report in reports],
         "validation_sources": [report.to_json() for report in more],
         "cleaning": built.report["filters"],
         "train": balance(training),
         "validation": balance(validation),
-        "augmented": len(made) - len(examples(training, mask)),
+        "augmented": len(made) - len(shown),
+        "without_labels": {"train": len(training) - len(shown), "validation": len(validation) - len(known)},
     }
     for step in built.report["filters"]:
         if step["in"] != step["out"]:
             show(f"left out ({step['name']}): {step['in'] - step['out']} chains {step['removed']}")
-    show(f"train on {len(made):,} chains, validate on {len(validation):,} of other problems")
-    return Prepared(made, validation, examples(validation, mask), record)
+    if any(lost := tuple(record["without_labels"].values())):
+        counts = "{:,} chains to train on, {:,} to validate on".format(*lost)
+        show(f"left out (no label to learn from): {counts}")
+    show(f"train on {len(made):,} chains, validate on {len(known):,} of other problems")
+    return Prepared(made, validation, known, record)
 
 
 def content_digest(prepared: Prepared) -> str:
@@ -193,8 +199,8 @@ def _gpus(settings: TrainSettings) -> int:
     return int(torch.cuda.is_available()) if settings.gpus is None else settings.gpus
 
 
-def _require_both_kinds(validation: Sequence[LabelledChain]) -> None:
-    kinds = {label.hard for item in validation for label in item.labels if label.hard is not None}
+def _require_both_kinds(validation: Sequence[Example]) -> None:
+    kinds = {label for item in validation for label in item.labels if label != IGNORED}
     if kinds != {0, 1}:
         raise DataError(
             f"expected good and bad steps to validate and calibrate on, found labels {sorted(kinds)} in "

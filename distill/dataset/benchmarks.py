@@ -80,9 +80,7 @@ def _by_subset(source: str, split: str | None) -> Iterator[tuple[str, Row]]:
             yield str(row.values.get("subset") or row.values.get("source") or stem), row
 
 
-def read_prmbench(
-    source: str, limit: int | None = None, split: str | None = None
-) -> list[PRMBenchChain]:
+def read_prmbench(source: str, limit: int | None = None, split: str | None = None) -> list[PRMBenchChain]:
     """PRMBench's chains and, once each, the untouched originals of its redundancy rows.
 
     Raises:

@@ -124,8 +124,9 @@ def from_rlhflow(row: Mapping[str, Any], first_step: str = "Step 1:") -> Labelle
 
 
 def from_prm800k(row: Mapping[str, Any]) -> list[LabelledChain]:
-    """PRM800K (arXiv 2305.20050): the chosen chain with all of its labels, and one chain a rejected
-    alternative, of which only the last step is labelled (its prefix is labelled in the chosen chain).
+    """PRM800K (arXiv 2305.20050): the chosen chain with all of its labels, and one chain an alternative
+    that was not gone on from: its own rating after the ratings of the chosen steps before it, so that the
+    first error of a rejected alternative is known.
 
     A neutral rating (0), a flagged completion and an unrated human one are undetermined.
     """
@@ -138,10 +139,8 @@ def from_prm800k(row: Mapping[str, Any]) -> list[LabelledChain]:
     for step in steps:
         chosen, others = _completions(step)
         for other in others:
-            marks = [UNDETERMINED] * len(prefix) + [_rated(other)]
-            chains.append(
-                labelled_chain(question, [*prefix, text(other, "text")], marks, reference=reference)
-            )
+            own, marks = [*prefix, text(other, "text")], [*labels, _rated(other)]
+            chains.append(labelled_chain(question, own, marks, reference=reference))
         if chosen is None:
             break
         prefix, labels = [*prefix, text(chosen, "text")], [*labels, _rated(chosen)]

@@ -74,8 +74,8 @@ def fit_threshold(scores: Sequence[Sequence[float]], first_errors: Sequence[int 
 
     A chain is predicted exactly for thresholds in an interval (low, high]: all steps before its first
     error at or above, the error itself below. F1 is therefore a step function of the threshold whose
-    every value is tried. Chains whose first error is unknown (None) are left out; without any chain
-    the answer is 0.5.
+    every value is tried, in O(C log C) time for C chains. Chains whose first error is unknown (None) are
+    left out; without any chain the answer is 0.5.
     """
     known = [(chain, truth) for chain, truth in zip(scores, first_errors) if truth is not None and len(chain)]
     if not known:
@@ -84,8 +84,8 @@ def fit_threshold(scores: Sequence[Sequence[float]], first_errors: Sequence[int 
     erroneous = np.array([truth >= 0 for _, truth in known])
     ends = np.unique(np.concatenate([low, high, [0.0, 1.0]]).clip(0.0, 1.0))
     middles = (ends[:-1] + ends[1:]) / 2
-    exact = (middles[:, None] > low) & (middles[:, None] <= high)
-    f1 = _f1_of_hits(exact, erroneous)
+    sides = [_share_exact(middles, low[at], high[at]) for at in (erroneous, ~erroneous) if at.any()]
+    f1 = 2 * sides[0] * sides[1] / np.maximum(sides[0] + sides[1], 1e-12) if len(sides) > 1 else sides[0]
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(middles[best[np.argmax(np.diff(ends)[best])]])
 
@@ -128,9 +128,11 @@ def _exact_interval(chain: Sequence[float], truth: int) -> tuple[float, float]:
     return (chain[truth] if truth >= 0 else -np.inf), min(before, default=np.inf)
 
 
-def _f1_of_hits(hits: np.ndarray, erroneous: np.ndarray) -> np.ndarray:
-    """F1 of each row of bool [thresholds, chains]; a kind of chain that is absent does not count."""
-    sides = [hits[:, side].mean(axis=1) for side in (erroneous, ~erroneous) if side.any()]
-    if len(sides) == 1:
-        return sides[0]
-    return 2 * sides[0] * sides[1] / np.maximum(sides[0] + sides[1], 1e-12)
+def _share_exact(thresholds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Share of the intervals (low, high], [chains] each, that hold each of the sorted thresholds: a chain
+    counts from the first threshold above its `low` until the first above its `high`."""
+    begin = np.searchsorted(thresholds, low, side="right")
+    end = np.maximum(begin, np.searchsorted(thresholds, high, side="right"))
+    size = len(thresholds) + 1
+    begun, ended = np.bincount(begin, minlength=size), np.bincount(end, minlength=size)
+    return np.cumsum(begun - ended)[:-1] / len(low)

@@ -11,7 +11,7 @@ from distill.verifier.data import IGNORED, attention_mask, pad
 Row = dict[str, Any]
 """`input_ids`, `labels` and, with the soft loss, `soft` and `evidence`: one value a token. With the
 contrastive loss, `partner` (the row that shares a prefix) and `at`, (position here, position there) of
-the good and the bad step: `good_first` says which is which."""
+the good and the bad step: `good_first` says which is which. In validation `place`: (chain, window)."""
 FILL = {"labels": IGNORED, "soft": 0.0, "evidence": 0.0}
 
 
@@ -40,6 +40,8 @@ class Collator:
             batch["position_ids"] = torch.stack([_positions(line, width) for line in lines])
         else:
             batch["attention_mask"] = attention_mask(joined["input_ids"])
+        if "place" in rows[0]:
+            batch["places"] = torch.tensor([row["place"] for row in rows])
         if any("partner" in row for row in rows):
             batch["pairs"] = _pairs(chains, places, width)
         return batch

@@ -18,7 +18,8 @@ Loss = Literal["hard", "soft", "contrastive", "outcome"]
 
 @dataclass(frozen=True)
 class EncodedSet(Dataset):
-    """Encoded examples with at least one label, a row a window.
+    """Encoded examples with at least one label, a row a window. `first_errors` and `places`, (chain, window),
+    are one a row: the first error is that of the row's whole chain.
 
     `truncated_steps` labelled steps, of `cut_chains` chains, were cut off; `chains` were encoded, of
     which `windowed` needed more than one row. `pairs` rows carry a partner (contrastive loss).
@@ -26,6 +27,7 @@ class EncodedSet(Dataset):
 
     rows: tuple[Row, ...]
     first_errors: tuple[int | None, ...]
+    places: tuple[tuple[int, int], ...]
     truncated_steps: int
     cut_chains: int = 0
     windowed: int = 0
@@ -41,6 +43,11 @@ class EncodedSet(Dataset):
     def tokens(self) -> int:
         """Tokens of all rows, padding not counted."""
         return sum(len(row["input_ids"]) for row in self._all_rows())
+
+    @property
+    def chains(self) -> int:
+        """Chains that there is a row of."""
+        return len({chain for chain, _ in self.places})
 
     @property
     def labelled_steps(self) -> int:
@@ -60,10 +67,12 @@ class EncodedSet(Dataset):
         return any(first >= 0 for first in known) and any(first < 0 for first in known)
 
     def determined(self) -> "EncodedSet":
-        """Only the rows whose first error is known: those that first-error F1 is about."""
-        kept = [(row, first) for row, first in zip(self.rows, self.first_errors) if first is not None]
-        rows, firsts = zip(*kept) if kept else ((), ())
-        return replace(self, rows=tuple(rows), first_errors=tuple(firsts))
+        """Only chains whose first error is known: those that first-error F1 is about. Every row carries its
+        `place`, so that the windows of a chain can be judged as the one chain that they are."""
+        kept = [i for i, first in enumerate(self.first_errors) if first is not None]
+        rows = tuple(self.rows[i] | {"place": self.places[i]} for i in kept)
+        firsts, places = tuple(self.first_errors[i] for i in kept), tuple(self.places[i] for i in kept)
+        return replace(self, rows=rows, first_errors=firsts, places=places)
 
 
 def encode_set(
@@ -74,9 +83,11 @@ def encode_set(
     loss: Loss = "hard",
 ) -> EncodedSet:
     """Encode examples within `limit` tokens, with the labels that `loss` learns from; a chain (or window)
-    left without any label is dropped. What was cut is counted in labelled steps."""
+    left without any label is dropped. What was cut is counted in labelled steps, and is an unknown label to
+    the first error: a cut chain is never called correct."""
     rows: list[Row] = []
     firsts: list[int | None] = []
+    places: list[tuple[int, int]] = []
     lost: list[int] = []
     first_row: dict[int, tuple[int, Window]] = {}
     for index, item in enumerate(items):
@@ -84,16 +95,19 @@ def encode_set(
         windows = encode_windows(tokenizer, item.question, item.steps, chain_format, limit)
         seen = {step for window in windows for step, _ in window.positions}
         lost.append(sum(label != IGNORED for i, label in enumerate(aimed.labels) if i not in seen))
+        first = first_error_of([y if i in seen else IGNORED for i, y in enumerate(aimed.labels)])
         for number, window in enumerate(windows):
             row = _row(window, aimed, loss == "soft")
             if row is not None:
                 if number == 0:
                     first_row[index] = (len(rows), window)
                 rows.append(row)
-                firsts.append(_first_error(aimed, window, len(windows) == 1))
+                firsts.append(first)
+                places.append((index, number))
     found = EncodedSet(
         tuple(rows),
         tuple(firsts),
+        tuple(places),
         sum(lost),
         cut_chains=sum(count > 0 for count in lost),
         windowed=len(rows) - len(first_row) if chain_format.windows else 0,
@@ -140,16 +154,8 @@ def with_partners(
         )
     kept = [i for i in range(len(found.rows)) if i not in gone]
     rows = tuple(joined.get(i, found.rows[i]) for i in kept)
-    return replace(
-        found, rows=rows, first_errors=tuple(found.first_errors[i] for i in kept), pairs=len(joined)
-    )
-
-
-def _first_error(item: Example, window: Window, whole: bool) -> int | None:
-    """The first error that a row's labels imply; a cut chain is never called correct."""
-    labels = [item.labels[step] for step, _ in window.positions]
-    first = first_error_of(labels)
-    return first if first != -1 or not whole or len(labels) == len(item.labels) else None
+    firsts, places = tuple(found.first_errors[i] for i in kept), tuple(found.places[i] for i in kept)
+    return replace(found, rows=rows, first_errors=firsts, places=places, pairs=len(joined))
 
 
 def _row(window: Window, item: Example, soft: bool) -> Row | None:

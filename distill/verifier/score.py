@@ -36,8 +36,8 @@ class Verifier:
 
     `truncated_steps` counts the steps so far that lay past `limit`. Such a step scores
     0.0: what the verifier cannot see it does not vouch for. `computed_tokens` counts the tokens that went
-    through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for, and
-    `seconds` the wall time that these took, from text to scores.
+    through the model (padding not counted, chains that are equal once), `scored_chains` the chains asked for,
+    and `seconds` the wall time that these took, from text to scores.
     """
 
     def __init__(

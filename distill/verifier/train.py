@@ -37,6 +37,7 @@ from distill.verifier.model import (
 )
 from distill.verifier.package import write_json
 from distill.verifier.training_parts import (
+    ASKED,
     Progress,
     ProgressCallback,
     StepTrainer,
@@ -125,7 +126,7 @@ def train_verifier(
     with arguments.main_process_first(desc="looking for checkpoints"):
         resumed = last_checkpoint(folder)
     seconds = _run(trainer, resumed)
-    result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, len(validation_set))
+    result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, validation_set.chains)
     if trainer.is_world_process_zero():
         _save(model, result)
     trainer.accelerator.wait_for_everyone()
@@ -172,7 +173,7 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         dataloader_pin_memory=False,
         remove_unused_columns=False,
-        label_names=["labels"],
+        label_names=ASKED,
         disable_tqdm=True,
     )
 

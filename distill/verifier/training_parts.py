@@ -48,7 +48,7 @@ class StepTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> DataLoader:
-        """Padded, one chain a row: the figures are per chain."""
+        """Padded, one chain (or window of one) a row: the figures are per chain."""
         packed = self.data_collator
         assert isinstance(packed, Collator)
         self.data_collator = Collator(packed.fill)
@@ -58,23 +58,30 @@ class StepTrainer(Trainer):
             self.data_collator = packed
 
 
-TARGETS = ("labels", "soft", "evidence", "pairs")
+TARGETS = ("labels", "soft", "evidence", "pairs", "places")
+ASKED = ["labels", "places"]
+"""What `first_error_metrics` is given of every validation row, in this order."""
 
 
-def margins_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def margins_of(logits: torch.Tensor, labels: Sequence[torch.Tensor]) -> torch.Tensor:
     """Logits [batch, length, 2] -> margin of "correct" [batch, length]; keeps evaluation small."""
     values = logits[0] if isinstance(logits, tuple) else logits
     return (values[..., 1] - values[..., 0]).float()
 
 
 def first_error_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """First-error F1 of determined chains at the threshold that is best for these very chains."""
-    labels = prediction.label_ids
-    at_step = [row != IGNORED for row in labels]
-    scores = [sigmoid(row[at]).tolist() for row, at in zip(np.asarray(prediction.predictions), at_step)]
-    truth = [first_error_of(row[at].tolist()) for row, at in zip(labels, at_step)]
-    threshold = fit_threshold(scores, truth)
-    found = f1_at(scores, truth, threshold)
+    """First-error F1 of determined chains at the threshold that is best for these very chains. Rows come in
+    any order; the windows of a chain are put together again."""
+    labels, places = prediction.label_ids
+    chains: dict[int, tuple[list[float], list[int]]] = {}
+    for index in np.lexsort(places.T[::-1]):
+        scores, known = chains.setdefault(int(places[index, 0]), ([], []))
+        at = labels[index] != IGNORED
+        scores += sigmoid(np.asarray(prediction.predictions)[index][at]).tolist()
+        known += labels[index][at].tolist()
+    scored, truth = [row for row, _ in chains.values()], [first_error_of(row) for _, row in chains.values()]
+    threshold = fit_threshold(scored, truth)
+    found = f1_at(scored, truth, threshold)
     return {
         "f1": found.f1,
         "accuracy_erroneous": found.accuracy_erroneous,

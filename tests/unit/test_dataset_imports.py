@@ -18,6 +18,7 @@ from distill.dataset.readers import step_labels
 from distill.dataset.save import save
 from distill.errors import DataError
 from distill.records import LabelledChain, Outcome, StepStatus
+from distill.verifier import examples
 
 STEPWISE = {"prompt": "Q?", "completions": ["a", "b"], "labels": [True, False]}
 SHEPHERD = {"input": "Q? Step 1: a ки\nStep 2: b ки", "label": "Q? Step 1: a +\nStep 2: b -", "task": "GSM8K"}
@@ -87,12 +88,24 @@ def test_every_format_is_recognised_and_says_the_same(tmp_path: Path, row: dict[
     assert (report.rows, report.chains) == (1, len(chains))
 
 
-def test_prm800k_alternatives_label_their_last_step_only(tmp_path: Path) -> None:
+def test_prm800k_alternatives_follow_the_rated_steps_that_people_went_on_from(tmp_path: Path) -> None:
     chains, report = load_source(SourceSettings(path=write(tmp_path, PRM800K)))
     found = {item.chain.steps: tuple(label.hard for label in item.labels) for item in chains[1:]}
-    assert found == {("x",): (0,), ("a", "c"): (None, None), ("a", "d"): (None, None)}
-    assert report.steps == {"good": 1, "bad": 2, "undetermined": 4}
+    assert found == {("x",): (0,), ("a", "c"): (1, None), ("a", "d"): (1, None)}
+    assert report.steps == {"good": 3, "bad": 2, "undetermined": 2}
     assert chains[0].problem.reference == "7"
+
+
+def test_a_rejected_step_of_prm800k_stays_when_labels_after_the_first_error_are_masked(
+    tmp_path: Path,
+) -> None:
+    """The mask leaves out a bad step after an undetermined one; none stands before this one."""
+    steps = [{"completions": [completion(name, 1)], "chosen_completion": 0} for name in "ab"]
+    steps += [{"completions": [completion("x", -1), completion("c", 1)], "chosen_completion": 1}]
+    row = {"question": {"problem": "Q?"}, "label": {"steps": steps}}
+    chains, _ = load_source(SourceSettings(path=write(tmp_path, row)))
+    kept = {item.steps: (item.labels, item.first_error) for item in examples(chains, True)}
+    assert kept == {("a", "b", "c"): ((1, 1, 1), -1), ("a", "b", "x"): ((1, 1, 0), 2)}
 
 
 def test_a_chain_without_a_chosen_completion_ends_there(tmp_path: Path) -> None:
@@ -102,7 +115,7 @@ def test_a_chain_without_a_chosen_completion_ends_there(tmp_path: Path) -> None:
     ]
     row = {"question": {"problem": "Q?"}, "label": {"steps": steps}}
     chains, _ = load_source(SourceSettings(path=write(tmp_path, row)))
-    assert [core(item)[1:3] for item in chains] == [(("a",), (1,)), (("a", "b"), (None, 0))]
+    assert [core(item)[1:3] for item in chains] == [(("a",), (1,)), (("a", "b"), (1, 0))]
 
 
 def test_soft_labels_stay_soft(tmp_path: Path) -> None:

@@ -54,6 +54,21 @@ def test_validation_data_of_other_make_takes_its_questions_out_of_training(tmp_p
     assert {item.question for item in found.train} == {f"How many {i}?" for i in range(10, 40)}
 
 
+def test_chains_that_the_mask_leaves_without_a_label_are_counted_and_told(tmp_path: Path) -> None:
+    lost = [
+        {"question": f"Lost {i}?", "steps": ["a", "b"], "labels": [0.5, 0.0]}  # bad after undetermined
+        for i in range(8)
+    ]
+    data, held = ({"path": write(tmp_path / name, rows(count, *more) + part)} for name, count, more, part in (
+        ("a.jsonl", 20, (), lost), ("v.jsonl", 6, ("What of",), lost[:3]),
+    ))  # fmt: skip
+    lines: list[str] = []
+    found = prepare(settings_of(tmp_path, [data], validation=[held]), lines.append)
+    assert (len(found.train), len(found.known)) == (20, 6)
+    assert found.record["without_labels"] == {"train": 5, "validation": 3}
+    assert any("no label to learn from): 5 chains to train on, 3 to validate on" in line for line in lines)
+
+
 def test_a_corrected_label_or_text_or_base_is_another_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,12 @@
 """ProcessBench's F1, the fits that aim at it, and the bootstrap around it."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from distill.first_error import first_error_f1, predict_first_error
 from distill.verifier.calibrate import (
@@ -110,3 +113,45 @@ def test_bootstrap_is_paired_and_brackets_the_figure():
     assert same is not None
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
     assert f1_estimate([0], [HeldoutChain("q", ("s",))], 10, 0) is None
+
+
+def every_threshold_against_every_chain(scores: list[list[float]], truth: list[int | None]) -> float:
+    """`fit_threshold` by its definition, with a matrix of thresholds and chains."""
+    known = [(chain, first) for chain, first in zip(scores, truth) if first is not None and chain]
+    if not known:
+        return 0.5
+    low = np.array([chain[first] if first >= 0 else -np.inf for chain, first in known])
+    high = np.array([min(chain[:first] if first >= 0 else chain, default=np.inf) for chain, first in known])
+    erroneous = np.array([first >= 0 for _, first in known])
+    ends = np.unique(np.concatenate([low, high, [0.0, 1.0]]).clip(0.0, 1.0))
+    middles = (ends[:-1] + ends[1:]) / 2
+    hits = (middles[:, None] > low) & (middles[:, None] <= high)
+    sides = [hits[:, side].mean(axis=1) for side in (erroneous, ~erroneous) if side.any()]
+    f1 = sides[0] if len(sides) == 1 else 2 * sides[0] * sides[1] / np.maximum(sides[0] + sides[1], 1e-12)
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(middles[best[np.argmax(np.diff(ends)[best])]])
+
+
+SCORES = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 1.0]) | st.floats(0, 1), max_size=5)
+LABELLED = SCORES.flatmap(
+    lambda row: st.tuples(st.just(row), st.none() | st.integers(-1, max(-1, len(row) - 1)))
+)
+
+
+@given(st.lists(LABELLED, max_size=25))
+def test_the_threshold_is_that_of_its_definition(chains: list[tuple[list[float], int | None]]) -> None:
+    """Ties of all kinds included: equal scores, empty intervals, one kind of chain, plateaus alike."""
+    scores, truth = [list(row) for row, _ in chains], [first for _, first in chains]
+    assert fit_threshold(scores, truth) == every_threshold_against_every_chain(scores, truth)
+
+
+def test_the_threshold_of_many_chains_takes_little_memory() -> None:
+    """A matrix of thresholds and chains would take 100 MB here."""
+    rng = np.random.default_rng(0)
+    scores = rng.random((4_000, 3)).tolist()
+    truth = rng.integers(-1, 3, 4_000).tolist()
+    tracemalloc.start()
+    fit_threshold(scores, truth)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6

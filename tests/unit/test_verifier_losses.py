@@ -2,12 +2,16 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_model import make_tiny_model
-from transformers import AutoModelForTokenClassification
+from transformers import AutoModelForTokenClassification, EvalPrediction
 
 from distill.config import LoraSettings, VerifierSettings
 from distill.errors import VerifierError
@@ -20,6 +24,7 @@ from distill.verifier.losses import hard_cross_entropy, outcome_labels, pairwise
 from distill.verifier.model import load_classifier, load_tokenizer
 from distill.verifier.package import Package, read_package, write_package
 from distill.verifier.pairs import Pair, pairs_of
+from distill.verifier.training_parts import first_error_metrics
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
@@ -128,22 +133,37 @@ ITEMS = [
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("quantise", [False, True])
 def test_packed_and_unpacked_logits_are_equal(base: Path, attention: str, quantise: bool) -> None:
+    """Chain by chain and step by step: two chains or two steps that changed places would differ."""
     torch.manual_seed(0)
     model = load_classifier(str(base), quantise, CPU).eval()
     model.set_attn_implementation(attention)
     rows = encode_set(load_tokenizer(str(base)), ITEMS, FORMAT, 256).rows
-    padded, packed = Collator(0)(rows), Collator(0, packed=True)(rows)
-    assert len(packed["input_ids"]) < len(padded["input_ids"])
-    found = []
-    for batch in (padded, packed):
-        labels = batch.pop("labels")
-        with torch.no_grad():
-            margins = model(**batch).logits
-        found.append({tuple(row.tolist()) for row in margins[labels != -100]})
-        at = sorted(map(tuple, margins[labels != -100].tolist()))
-        found[-1] = torch.tensor(at)
-    assert found[0].shape == found[1].shape == (sum(len(i.steps) for i in ITEMS), 2)
-    assert torch.allclose(found[0], found[1], atol=1e-4)
+    lines = pack([len(row["input_ids"]) for row in rows])
+    assert len(lines) < len(rows)
+    padded = logits_of_steps(model, Collator(0)(rows), rows, [[i] for i in range(len(rows))])
+    packed = logits_of_steps(model, Collator(0, packed=True)(rows), rows, lines)
+    assert [len(padded[i]) for i in range(len(rows))] == [len(item.steps) for item in ITEMS]
+    for i in range(len(rows)):
+        assert torch.allclose(padded[i], packed[i], atol=1e-4)
+
+
+def logits_of_steps(
+    model: Any, batch: dict[str, torch.Tensor], rows: Sequence[Any], lines: Sequence[Sequence[int]]
+) -> dict[int, torch.Tensor]:
+    """Logits [steps, 2] of every chain, from where it lies: `lines` says which chains a row holds."""
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        logits = model(**batch).logits
+    found = {}
+    for line, members in enumerate(lines):
+        offset = 0
+        for index in members:
+            length = len(rows[index]["input_ids"])
+            own = slice(offset, offset + length)
+            assert labels[line, own].tolist() == rows[index]["labels"]
+            found[index] = logits[line, own][labels[line, own] != -100]
+            offset += length
+    return found
 
 
 def test_a_neighbour_in_the_row_changes_nothing(base: Path) -> None:
@@ -180,6 +200,48 @@ def test_windows_show_every_step_once_and_score_it(base: Path) -> None:
     found = encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], ChainFormat(windows=True), 128)
     assert (found.labelled_steps, found.truncated_steps) == (60, 0)
     assert encode_set(tokenizer, [Example("Q", tuple(steps), (1,) * 60)], FORMAT, 128).cut_chains == 1
+
+
+def test_windows_of_a_chain_are_one_chain_in_validation(base: Path) -> None:
+    """Two wrong chains whose first windows are clean and one correct chain: all predicted right, or the error
+    in a later window of one missed; rows come in any order."""
+    steps = tuple(f"{i} + {i} = {2 * i}" for i in range(60))
+    wrong = Example("Q", steps, (1,) * 50 + (0,) + (-100,) * 9)
+    items = [wrong, Example("R", steps, wrong.labels), Example("Q", steps, (1,) * 60)]
+    limits = ChainFormat(windows=True), 128
+    found = encode_set(load_tokenizer(str(base)), items, *limits).determined()
+    assert found.chains == 3 < len(found)
+    assert dict(zip([chain for chain, _ in found.places], found.first_errors)) == {0: 50, 1: 50, 2: -1}
+    order = np.random.default_rng(0).permutation(len(found))
+    batch = Collator(0)([found[int(i)] for i in order])
+    labels, places = batch["labels"].numpy(), batch["places"].numpy()
+    margins = np.where(labels == 0, -3.0, 3.0)
+    exact = first_error_metrics(EvalPrediction(margins, (labels, places)))
+    assert (exact["f1"], exact["accuracy_correct"]) == (1.0, 1.0)
+    margins[(places[:, 0] == 1)[:, None] & (labels == 0)] = 3.0
+    missed = first_error_metrics(EvalPrediction(margins, (labels, places)))
+    assert (missed["accuracy_erroneous"], missed["accuracy_correct"]) == (0.5, 1.0)
+
+
+def test_training_on_windows_validates_on_whole_chains(base: Path, tmp_path: Path) -> None:
+    steps = tuple(f"{i} + {i} = {2 * i}" for i in range(20))
+    items = [Example(f"Q{i}", steps, (1,) * 15 + ((0,) if i % 2 else (1,)) * 5) for i in range(4)]
+    settings = settings_of(base, max_length=128, long_chains="windows")
+    result = train_verifier(items, items, settings, False, tmp_path, 1)
+    assert result.windows > 0
+    assert result.validation_chains == 4
+    assert any("eval_f1" in point for point in result.curve)
+
+
+def test_bfloat16_trains_a_tiny_model(base: Path, tmp_path: Path) -> None:
+    """Mixed precision: the weights that are trained and saved stay float32, and the loss falls."""
+    settings = settings_of(base, precision="bfloat16", epochs=6)
+    result = train_verifier(chains(8), chains(4), settings, False, tmp_path, 1)
+    found = losses(result)
+    assert result.mixed_precision == "bf16"
+    assert found[-1] < found[0]
+    weights = load_file(result.adapter / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
 def test_windows_in_scoring_are_those_of_training(base: Path, tmp_path: Path) -> None:
