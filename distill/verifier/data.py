@@ -124,9 +124,10 @@ def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
 def soft_target(label: StepLabel) -> tuple[float, float]:
     """(P(correct), evidence) of a step label.
 
-    `soft` of the step's own trials (posterior mean, or the plain share of successes), weighted by 1 - the width of its 95% interval. A person's
-    label and that of a refuted step are certain, whatever the trials say: (1.0 or 0.0, 1.0). So is one that
-    other evidence decided against (or without) its own trials, such as a success further on.
+    `soft` of the step's own trials (posterior mean, or the plain share of successes), weighted by 1 - the
+    width of its 95% interval. A person's label and that of a refuted step are certain, whatever the trials
+    say: (1.0 or 0.0, 1.0). So is one that other evidence decided against (or without) its own trials, such
+    as a success further on.
     """
     if label.hard is not None and (label.review or (label.refutation and label.hard == 0)):
         return float(label.hard), 1.0
