@@ -38,6 +38,7 @@ _SET = re.compile(  # also outside of what we take for the program
 _DOCTEST = re.compile(r"^\s*>>>\s*(.+?)\s*\n\s*(\S.*?)\s*$", re.MULTILINE)
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _IS = re.compile(r"\s*(?:==|=>|->|➞|→|is|returns?|should (?:be|return)|gives)\s+")
+_GOES_ON = re.compile(r"\s*[-+*/%=<>^]")  # `f(1) is 3 - 1 = 2`
 _RAISED = re.compile(r".*: (?:TypeError|ValueError|IndexError|KeyError|ZeroDivisionError|AttributeError): ")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _TOLERANCE = 0.01  # examples are often rounded
@@ -131,7 +132,8 @@ def _stated(question: str) -> Iterator[tuple[str, str]]:
         for stop in range(len(rest), 0, -1):
             ends = rest[stop:][:1] in ("", " ", ".", ",", ";", ")", "`") and rest[stop - 1] not in ".,"
             if ends and _is_value(rest[:stop]):
-                yield question[begin.start() : end], rest[:stop]
+                if not _GOES_ON.match(rest, stop):
+                    yield question[begin.start() : end], rest[:stop]
                 break
 
 

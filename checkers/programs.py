@@ -15,6 +15,7 @@ _CODE = re.compile(r"(?:(?:async )?def \w|class \w+\s*[:(]|import \w|from [\w.]+
 HEADER = re.compile(
     r"(?:def \w+\s*\(|class \w+\s*[:(]|(?:else|finally|try):|(?:elif|except)\b.*:$)"
 )  # no prose
+_SET = re.compile(r"[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*\s*=(?!=)")
 _INDENTED = re.compile(r"(?: {2,}|\t)\s*\S")
 _PYTHON = ("python", "py", "python3")
 _DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -31,8 +32,9 @@ def program_of(text: str, entry_point: str = "", begin: str = "") -> str:
     that defines the entry point; where none does, the last that is Python and calls, defines, imports or
     returns something (an output like `4` does not); else the last. To it come, in their order, those other
     blocks from which it takes names: the nearest before it (else after it) that defines a name which it reads
-    and does not define. Without fences: the text from its first line of code on, without what comes after it
-    at the margin and is no Python (prose). A text without any of these is given back whole.
+    and does not define. Without fences: the text from its first line of code on (a definition, an import, or
+    what is set right before), without what comes after it at the margin and is no Python (prose). A text
+    without any of these is given back whole.
 
     `begin` is what stands before a program that only goes on (HumanEval's prompt). A text that does not
     define the entry point is put behind it, fences left out; to one that does, what `begin` holds before the
@@ -120,7 +122,11 @@ def _python(text: str) -> ast.Module | None:
 
 
 def _from_first_line(lines: Sequence[str]) -> str:
+    if _does_something(whole := _without_prose("\n".join(lines))):
+        return whole
     first = next((i for i, line in enumerate(lines) if _CODE.match(line)), 0)
+    while first and _SET.match(lines[first - 1]):
+        first -= 1
     return _without_prose("\n".join(lines[first:]))
 
 

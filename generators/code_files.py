@@ -15,6 +15,7 @@ one: a pool's "code" item is (program, tests, the rest as options). `payload` is
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,11 @@ def _human_eval(row: Mapping[str, Any], source: str) -> Problem | None:
     if not str(row["test"] or "").strip():
         return None
     name = str(row["entry_point"])
-    reference = {"tests": [str(row["test"])], "entry_point": name}
+    head = re.split(rf"^def {re.escape(name)}\b", str(row["prompt"]), maxsplit=1, flags=re.MULTILINE)[0]
+    helpers = (
+        {"setup": head} if re.search(r"^def ", head, re.MULTILINE) else {}
+    )  # which the test may call too
+    reference = {"tests": [str(row["test"])], "entry_point": name, **helpers}
     payload = {"shape": "human_eval", "entry_point": name, "begin": str(row["prompt"])}
     return _problem(row, str(row["prompt"]), reference, payload, source)
 

@@ -104,6 +104,7 @@ def test_examples():
 
     f([1, 2]) is 3. assert f((1, 2)) == (3, 4), and `g("x)") returns "y"`; f(1) is 1, f(x) is 2.
     f(5) -> {'a': [1]}
+    f(6) -> 3 - 1 = 2, f(7) == 1 + 9
     """
     found = [(example.function, example.args, example.expected) for example in examples_of(text)]
     assert found == [
@@ -188,6 +189,9 @@ PROGRAMS = [  # a text, the entry point, what stands before; the program
     ("- So:\n  ```python\n  def f(x):\n      return 2 * x\n  ```\n", "f", "", F),
     (f"{F}\nThis doubles x (it's simple).\n", "f", "", F + "\n"),
     (f"Here is it:\n{F}print(f(1))\n\nExplanation: it doubles.\n", "f", "", F + "print(f(1))\n\n"),
+    (f"R = 3\n\n{F}\nThat's all.\n", "f", "", f"R = 3\n\n{F}\n"),
+    (f"Here:\nR, S = 3, 4\nT = R\n{F}\nThat's all.\n", "f", "", f"R, S = 3, 4\nT = R\n{F}\n"),
+    ("print(int(input()))\ndef g(): pass\n\nThat's all.\n", "", "", "print(int(input()))\ndef g(): pass\n\n"),
     ("def f(x):\n    y = (x\n    return y\n", "f", "", "def f(x):\n    y = (x\n    return y\n"),  # no prose
     (f"{F}        x)\n", "f", "", f"{F}        x)\n"),
     (f"{F}else:\n    pass\n", "f", "", f"{F}else:\n    pass\n"),

@@ -19,6 +19,10 @@ HUMAN_EVAL = {
     "canonical_solution": "    return 2 * x\n",
     "test": "def check(candidate):\n    assert candidate(3) == 6\n    assert candidate(-1) == -2\n",
 }
+HELPED = HUMAN_EVAL | {
+    "prompt": "def half(x):\n    return x / 2\n\n\n" + HUMAN_EVAL["prompt"],
+    "test": "def check(candidate):\n    assert half(candidate(3)) == 3\n",
+}
 MBPP = {
     "text": "Write a function that adds two numbers.",
     "code": "def add(a, b):\n    return a + b",
@@ -40,6 +44,7 @@ LINES = {
 }
 ROWS = [
     (HUMAN_EVAL, HUMAN_EVAL["prompt"] + HUMAN_EVAL["canonical_solution"], "double"),
+    (HELPED, "def double(x):\n    return 2 * x\n", "double"),
     (MBPP, MBPP["code"], "add"),
     (MBPP | {"test_list": json.dumps(MBPP["test_list"])}, MBPP["code"], "add"),
     (CONTEST, "print(2 * int(input()))", ""),
