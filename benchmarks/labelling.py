@@ -190,7 +190,7 @@ def _points(found: Figures, interval: bool = True) -> str:
 def _plain_table(rows: Sequence[Figures]) -> str:
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     shown: Callable[[Any], str] = lambda v: (  # noqa: E731
-        _points(v) if isinstance(v, dict) else f"{v:.3g}" if isinstance(v, float) else str(v)
+        _points(v) if isinstance(v, dict) else f"{v:.4g}" if isinstance(v, float) else str(v)
     )
     return "\n".join([*lines, *("| " + " | ".join(shown(v) for v in row.values()) + " |" for row in rows)])
 
