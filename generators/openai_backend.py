@@ -24,7 +24,9 @@ from generators.prompts import Prompts, load_tokenizer
 
 OVERLONG = ("maximum context length", "context_length_exceeded", "longer than the model's context length")
 """Words of a 400 that is about the length of a request: of vLLM, OpenAI and SGLang."""
-_COUNTED = re.compile(r"maximum context length is (\d+) tokens.*?\((\d+) in (?:the messages|your prompt)", re.S)
+_COUNTED = re.compile(
+    r"maximum context length is (\d+) tokens.*?\((\d+) in (?:the messages|your prompt)", re.S
+)
 _PROBE_QUESTION, _PROBE_ANSWER = "What is 1 + 1?", "The sum is 1 + 1 = 2"
 
 

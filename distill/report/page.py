@@ -210,7 +210,9 @@ def _cost_cards(summary: Mapping[str, Any]) -> list[Card]:
         value, unit = wording.short_duration(seconds)
         found.append(Card("Wall time", value, unit, note=note))
     if (spent := number(summary.get("money"))) is not None:
-        found.append(Card("Money", f"{spent:,.2f}", "", note="teacher tokens and hours, by the recipe's price"))
+        found.append(
+            Card("Money", f"{spent:,.2f}", "", note="teacher tokens and hours, by the recipe's price")
+        )
     return found
 
 

@@ -68,7 +68,10 @@ class TestWaits:
     def test_a_server_that_names_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http_client, "LONGEST_WAIT_SECONDS", 0.02)
         monkeypatch.setattr(http_client, "PATIENCE_SECONDS", 0.2)
-        with answering(flaky(FAULTS["busy"], times=9999)) as url, pytest.raises(UnreachableError, match="ready"):
+        with (
+            answering(flaky(FAULTS["busy"], times=9999)) as url,
+            pytest.raises(UnreachableError, match="ready"),
+        ):
             ask_client(url)
 
     def test_a_server_that_breaks_after_all_the_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,10 @@ DEAD_EIGHT = {"Alive": False, "Resources": {"CPU": 96.0, "GPU": 8.0}}
 @pytest.mark.parametrize(
     ("nodes", "told"),
     [
-        ([HEAD, FOUR, DEAD_EIGHT], "asks for 8 GPUs and 1 CPUs, the largest of 2 nodes has 4 GPUs and 32 CPUs"),
+        (
+            [HEAD, FOUR, DEAD_EIGHT],
+            "asks for 8 GPUs and 1 CPUs, the largest of 2 nodes has 4 GPUs and 32 CPUs",
+        ),
         ([HEAD], "the largest of 1 nodes has 0 GPUs"),
         ([], "the largest of 0 nodes"),
         ([HEAD, DEAD_EIGHT | {"Alive": True}], ""),
