@@ -27,8 +27,9 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         UnfitSettingError: there is none.
         GeneratorError: the hub is out of reach.
     """
+    source = resolve_model(model)
     try:
-        return AutoTokenizer.from_pretrained(resolve_model(model))
+        return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise load_fault(error)(
             f"expected a tokenizer in '{model}', found: {error}. "

@@ -39,7 +39,7 @@ def raised(unit: str, error: RayTaskError) -> Fault:
 
 
 def outage_wait(times: int) -> float:
-    """Seconds to leave a store or a server in peace after work failed on it `times` times (from 1) in a row."""
+    """Seconds to leave a store or a server in peace after it failed `times` times (from 1) in a row."""
     return float(min(OUTAGE_WAIT_SECONDS * 2 ** min(times - 1, 30), LONGEST_OUTAGE_WAIT_SECONDS))
 
 

@@ -208,8 +208,8 @@ def no_node_fits(resources: Resources, nodes: Sequence[dict[str, Any]]) -> str:
         return ""
     gpus, cpus = max(there, default=(0.0, 0.0))
     return (
-        f"no node is large enough: one worker asks for {resources.gpus:g} GPUs and {resources.cpus:g} CPUs, the "
-        f"largest of {len(there)} nodes has {gpus:g} GPUs and {cpus:g} CPUs. The run waits for a larger node, "
+        f"no node is large enough: one worker asks for {resources.gpus:g} GPUs and {resources.cpus:g} CPUs, "
+        f"the largest of {len(there)} nodes has {gpus:g} GPUs and {cpus:g} CPUs. The run waits for a larger, "
         "which an autoscaler may add; if none will come, stop it and lower `gpus` or `cpus`."
     )
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_server import serve_folder, served
+from model_server import ModelServer, serve_folder, served
 
 from distill.config import GeneratorSettings, ServerSettings
 from generators.base import Generator
@@ -35,6 +35,10 @@ class Backend:
         """A generator of its own for the model of that name."""
         raise NotImplementedError
 
+    def at_work(self, model: str, generator: Generator) -> int | None:
+        """Samples (of a server: requests) that the engine works on now; None where it does not tell."""
+        return None
+
     def settings(self, **settings: Any) -> GeneratorSettings:
         return GeneratorSettings(**({"max_new_tokens": 40, "batch_size": 64, "threads": 1} | settings))
 
@@ -54,16 +58,25 @@ class Transformers(Backend):
     def make(self, model: str, **settings: Any) -> Generator:
         return load_generator(self.settings(model=self.models[model], **settings))
 
+    def at_work(self, model: str, generator: Any) -> int:
+        loop = generator._loop
+        return loop._live_rows() + sum(len(group.rows) for group in loop.pending) if loop else 0
+
 
 @dataclass
 class OpenAI(Backend):
     """The client against the server of these tests."""
 
     urls: dict[str, str] = field(default_factory=dict)
+    servers: dict[str, ModelServer] = field(default_factory=dict)
     caches = False  # the server's engine only caches within a batch
 
     def url(self, model: str) -> str:
-        return self.stack.enter_context(served(serve_folder(self.models[model]).application()))
+        self.servers[model] = serve_folder(self.models[model])
+        return self.stack.enter_context(served(self.servers[model].application()))
+
+    def at_work(self, model: str, generator: Generator) -> int | None:
+        return self.servers[model].running if model in self.servers else None
 
     def make(self, model: str, **settings: Any) -> Generator:
         if model not in self.urls:
@@ -109,6 +122,9 @@ class Vllm(Backend):
             engines[model] = VllmEngine(chosen)
             self.stack.callback(engines[model].stop)
         return VllmGenerator(chosen, engines[model])
+
+    def at_work(self, model: str, generator: Any) -> int:
+        return int(generator.engine.unfinished())
 
 
 BACKENDS = {

@@ -321,6 +321,33 @@ def test_cancelled_requests_stop_and_others_go_on(backend: Backend) -> None:
     assert seconds < 5.0
 
 
+def test_the_engine_stops_what_is_cancelled(backend: Backend) -> None:
+    """Not only the caller: it is idle long before it would have come to the end. (So hot, few texts end.)"""
+    generator = backend.make("straddler", max_new_tokens=450, temperature=4.0)
+    if backend.at_work("straddler", generator) is None:
+        pytest.skip("it does not tell what it works on")
+
+    async def until(busy: bool) -> float:
+        start = time.monotonic()
+        while bool(backend.at_work("straddler", generator)) != busy:
+            await asyncio.sleep(0.005)
+        return time.monotonic() - start
+
+    async def scenario() -> tuple[float, float]:
+        prefix, start = generator.encode(QUESTION + "\n"), time.monotonic()
+        await generator.sample(prefix, 24, 0)
+        whole = time.monotonic() - start
+        task = asyncio.create_task(generator.sample(prefix, 24, 0))
+        await until(busy=True)
+        task.cancel()
+        stopped = await until(busy=False)
+        await generator.close()
+        return whole, stopped
+
+    whole, stopped = asyncio.run(scenario())
+    assert stopped < whole / 3, (stopped, whole)
+
+
 def test_seeds(backend: Backend) -> None:
     """Other seeds give other samples; equal ones repeat where the backend says so."""
     generator = backend.make("teacher", temperature=1.0)

@@ -106,3 +106,13 @@ def test_an_argument_that_vllm_does_not_have(teacher: str) -> None:
 def test_a_context_that_the_model_does_not_have(teacher: str) -> None:
     with pytest.raises(GeneratorError, match="did not start"):
         vllm(teacher, engine_args=VLLM_ARGS | {"max_model_len": 1 << 40})
+
+
+def test_the_lora_ranks_are_vllms() -> None:
+    from typing import get_args
+
+    from vllm.config.lora import MaxLoRARanks
+
+    from generators.vllm_engine import LORA_RANKS
+
+    assert get_args(MaxLoRARanks) == LORA_RANKS

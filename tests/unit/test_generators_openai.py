@@ -306,8 +306,8 @@ class TestChat:
             "This model's maximum context length is 512 tokens. However, your prompt contains at least 513 "
             "input tokens, which exceeds this limit even without any output tokens.",
             "Input length (600) exceeds model's maximum context length (512).",
-            "This model's maximum context length is 512 tokens. However, you requested 624 tokens (600 in the "
-            "messages, 24 in the completion). Please reduce the length of the messages or completion.",
+            "This model's maximum context length is 512 tokens. However, you requested 624 tokens (600 in "
+            "the messages, 24 in the completion). Please reduce the length of the messages or completion.",
             "The input (600 tokens) is longer than the model's context length (512 tokens).",
         ],
     )
@@ -326,8 +326,8 @@ class TestChat:
         async def handle(request: web.Request) -> web.Response:
             limits.append((await request.json())["max_tokens"])
             error = (
-                "This model's maximum context length is 512 tokens. However, you requested 524 tokens (500 in "
-                "the messages, 24 in the completion)."
+                "This model's maximum context length is 512 tokens. However, you requested 524 tokens (500 "
+                "in the messages, 24 in the completion)."
             )
             return fine() if limits[-1] <= 12 else web.json_response({"error": error}, status=400)
 

@@ -241,6 +241,7 @@ def run_task(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple[Any, 
 
     monkeypatch.setattr(session, "time", clock)
     monkeypatch.setattr(ray, "get", lambda reference: None)
+    monkeypatch.setattr(ray, "nodes", list)
     monkeypatch.setattr(ray, "remote", lambda **_: lambda function: task)
     monkeypatch.setattr(cluster, "_watch", watch)
     result = cluster.run_task(print, resources=Resources(), on_progress=lambda state: None)
