@@ -175,8 +175,8 @@ def table(found: dict[str, Any]) -> str:
 
 
 def difference_lines(differences: dict[str, Any]) -> list[str]:
-    """The paired differences of our scorers to each baseline, then a line a baseline: who beats it, in F1 with
-    an interval that lies above 0."""
+    """The paired differences of our scorers to each baseline, then a line a baseline: who beats it, in F1
+    with an interval that lies above 0."""
     lines, verdicts = ["paired differences, first-error F1 and AUROC"], []
     for name, own in differences.items():
         ours, baseline = name.split(" - ")
