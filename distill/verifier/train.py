@@ -310,8 +310,8 @@ def _save(model: PeftModel, result: TrainResult) -> None:
 def _require_validation(validation: EncodedSet, limit: int) -> None:
     if not len(validation):
         raise VerifierError(
-            f"expected validation chains whose first error is known within {limit:,} tokens, found none; raise "
-            "verifier.max_length, set long_chains: windows, or label more problems"
+            f"expected validation chains whose first error is known within {limit:,} tokens, found none; "
+            "raise verifier.max_length, set long_chains: windows, or label more problems"
         )
 
 
