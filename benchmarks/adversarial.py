@@ -10,6 +10,7 @@ the measurement: what is shown is that a verifier can learn to ignore them, not 
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -17,14 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from losses import heldout
 from record import record
 
 from distill.config import VerifierSettings
 from distill.dataset.build import split_by_problem
 from distill.dataset.imports import SourceSettings, load_source
+from distill.evaluation.bootstrap import Estimate, ratio, resampling_weights_RP
+from distill.evaluation.robustness import Moved, robustness_figures
 from distill.first_error import first_error_f1, predict_first_error
-from distill.proving import perturbation_figures
+from distill.proving import RESAMPLES, moves
 from distill.verifier import Example, Verifier, augmented_examples, calibrate, examples, train_verifier
 from distill.verifier.data import ChainFormat
 from distill.verifier.forms import load_trained
@@ -49,7 +53,14 @@ def measured(verifier: Verifier, test: Sequence[Example]) -> dict[str, Any]:
     scores = verifier.score([(item.question, item.steps) for item in test])
     found = [predict_first_error(row, verifier.threshold) for row in scores]
     f1 = first_error_f1(found, [item.first_error for item in test]).f1  # type: ignore[misc]
-    return {"f1": f1, "perturbations": perturbation_figures(verifier, test, 0)}
+    moved = moves(verifier, test, 0)
+    changed = {name: [item for item in row if item] for name, row in moved.items()}
+    figures = {
+        name: robustness_figures(row, verifier.threshold, RESAMPLES, 0)
+        for name, row in changed.items()
+        if row
+    }
+    return {"f1": f1, "perturbations": figures, "moved": moved}
 
 
 def chains_of_run(given: argparse.Namespace) -> tuple[list[Example], list[Example], list[Example]]:
@@ -96,6 +107,43 @@ def table(plain: dict[str, Any], augmented: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def halving(plain: dict[str, Any], augmented: dict[str, Any], test: Sequence[Example]) -> dict[str, Any]:
+    """What augmentation left of the worst harmless change: its mean |change of scores| over that without it,
+    with an interval over problems, the same resamples for both sides; and which is worst after."""
+    worst, worst_after = (
+        max(
+            (name for name in side["perturbations"] if name not in MUST_CHANGE),
+            key=lambda name: side["perturbations"][name]["mean_move"]["value"],
+        )
+        for side in (plain, augmented)
+    )
+    number = {question: i for i, question in enumerate(dict.fromkeys(item.question for item in test))}
+    sums = np.zeros((2, len(number)))
+    for side, figures in enumerate((plain, augmented)):
+        for item, moved in zip(test, figures["moved"][worst], strict=True):
+            sums[side, number[item.question]] += _move(moved) if moved else 0.0
+    before, after = sums @ resampling_weights_RP(len(number), RESAMPLES, 0).T
+    found = Estimate(ratio(after, before)).to_json()
+    ends = [side["perturbations"][name]["mean_move"]["value"]
+            for side, name in ((plain, worst), (augmented, worst_after))]  # fmt: skip
+    return {"worst": worst, "ratio": found, "worst_after": worst_after, "worst_to_worst": ends[1] / ends[0]}
+
+
+def _move(moved: Moved) -> float:
+    return sum(abs(after - before) for before, after in moved.kept)
+
+
+def halving_line(found: dict[str, Any]) -> str:
+    """Whether the worst harmless change was halved, in one line."""
+    value, high = found["ratio"]["value"], found["ratio"].get("high", math.inf)
+    said = "halved" if high <= 0.5 else "halved, but not for certain" if value <= 0.5 else "not halved"
+    return (
+        f"worst harmless change, {found['worst']}: {said}; augmented / plain {value:.2f} "
+        f"[{found['ratio'].get('low', math.nan):.2f}, {high:.2f}]; the worst with augmentation is "
+        f"{found['worst_after']}, {found['worst_to_worst']:.2f} of the worst without"
+    )
+
+
 def main() -> None:
     """Print the table and write benchmarks/results/adversarial.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -118,9 +166,12 @@ def main() -> None:
             found[name] = measured(trained(train, validation, settings, folder), test)
         print(f"{name}: F1 {100 * found[name]['f1']:.1f}, {time.perf_counter() - began:.0f} s", flush=True)
     print(table(found["plain"], found["augmented"]))
+    halved = halving(found["plain"], found["augmented"], test)
+    print(halving_line(halved))
+    shown = {name: {k: v for k, v in side.items() if k != "moved"} for name, side in found.items()}
     counts = {"train": len(train), "test": len(test), "share": given.share, "epochs": given.epochs}
     command = " ".join(["python", *(a for a in sys.argv if not a.startswith("/"))])
-    print(record(given.name, command, counts | {"base": Path(given.base).name} | found))
+    print(record(given.name, command, counts | {"base": Path(given.base).name, "worst": halved} | shown))
 
 
 if __name__ == "__main__":

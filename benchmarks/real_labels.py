@@ -38,6 +38,7 @@ from distill.verifier.calibrate import calibrate, fit_threshold
 
 SHOWN = ("f1", "accuracy_erroneous", "accuracy_correct", "auroc", "brier", "ece")
 Scores = list[list[float]]
+OURS = ("verifier", "checker_and_verifier")
 VALIDATION = 0.1
 
 
@@ -146,12 +147,17 @@ def scored_chains(test: list[LabelledChain], scores: dict[str, Scores]) -> list[
 
 
 def figures(chains: list[ScoredChain], thresholds: dict[str, float]) -> dict[str, Any]:
-    """Every scorer's figures and the differences to the verifier (or the checker, without one)."""
-    default = "verifier" if "verifier" in thresholds else "checker"
-    found = evaluate(chains, thresholds, EvaluationSettings(best_of=[1]), 0, default)
+    """Every scorer's figures, and the differences of the verifier and of checker and verifier to every other
+    scorer (of the checker, where there is no verifier), within each resample."""
+    ours = [name for name in OURS if name in thresholds] or ["checker"]
+    found: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
+    for name in ours:
+        found = evaluate(chains, thresholds, EvaluationSettings(best_of=[1]), 0, name)
+        differences |= found["differences"]
     kept = {n: {k: own[k] for k in (*SHOWN, "threshold", "reliability") if k in own}
             for n, own in found["scorers"].items()}  # fmt: skip
-    return {"scorers": kept, "differences": found["differences"], "n_chains": found["n_chains"],
+    return {"scorers": kept, "differences": differences, "n_chains": found["n_chains"],
             "n_erroneous": found["n_erroneous"], "n_problems": found["n_problems"]}  # fmt: skip
 
 
@@ -165,7 +171,28 @@ def table(found: dict[str, Any]) -> str:
             bounds = f" [{value['low']:.3f}, {value['high']:.3f}]" if value and "low" in value else ""
             cells.append((f"{value['value']:.3f}{bounds}" if value else "-").ljust(21))
         lines.append(f"{name:22} " + "  ".join(cells))
-    return "\n".join(lines)
+    return "\n".join([*lines, *difference_lines(found["differences"])])
+
+
+def difference_lines(differences: dict[str, Any]) -> list[str]:
+    """The paired differences of our scorers to each baseline, then a line a baseline: who beats it, in F1
+    with an interval that lies above 0."""
+    lines, verdicts = ["paired differences, first-error F1 and AUROC"], []
+    for name, own in differences.items():
+        ours, baseline = name.split(" - ")
+        if ours not in OURS or baseline in OURS:
+            continue
+        shown = [f"{key} {_signed(own[key])}" for key in ("f1", "auroc") if key in own]
+        lines.append(f"{ours:22} - {baseline:16} " + "  ".join(shown))
+        if "f1" in own:
+            beats = "beats" if own["f1"].get("low", 0.0) > 0 else "does not beat"
+            verdicts.append(f"{ours} {beats} {baseline}")
+    return [*lines, *verdicts] if len(lines) > 1 else []
+
+
+def _signed(value: dict[str, float]) -> str:
+    bounds = f" [{value['low']:+.3f}, {value['high']:+.3f}]" if "low" in value else ""
+    return f"{value['value']:+.3f}{bounds}"
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ labelled step on the same validation rows. Rows end at the first error, whose la
 
     python benchmarks/train_speed.py --data FOLDER/step_labels --base FOLDER --trl-python PYTHON
         [--chains 400] [--batch-size 8] [--epochs 1] [--sides trl,trl_grouped,ours]
+        [--repeats 3] [--name train_speed_gpu]
+    --repeats: as many seeds a side (of the head and the order of chains), so that final losses have a noise
+    to be equal within; the speed of a side is the median of its repeats
 """
 
 import argparse
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import mean, median, stdev
 from typing import Any
 
 from record import record
@@ -56,7 +60,7 @@ def run_ours(given: dict[str, Any], packed: bool) -> dict[str, Any]:
     from distill.verifier.model import load_classifier, load_tokenizer, lora_config, pick_device
     from distill.verifier.training_parts import StepTrainer
 
-    torch.manual_seed(0)
+    torch.manual_seed(given["seed"])
     rows = json.loads(Path(given["rows"]).read_text())
     fill = pad_id(load_tokenizer(given["base"]))
     model = get_peft_model(
@@ -85,8 +89,13 @@ def run_side(side: str, given: dict[str, Any], trl_python: str) -> dict[str, Any
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def loss_summary(losses: list[float]) -> dict[str, float]:
+    """Mean final loss over the seeds and its standard deviation (0 for one seed)."""
+    return {"mean": mean(losses), "deviation": stdev(losses) if len(losses) > 1 else 0.0}
+
+
 def main() -> None:
-    """Run the sides one after the other, print the table, write benchmarks/results/train_speed.json."""
+    """Run the sides one after the other, print the table, write benchmarks/results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--base", default="")
@@ -97,6 +106,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--name", default="train_speed")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--given", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -108,17 +119,27 @@ def main() -> None:
         write_rows(given.data, given.base, given.chains, given.max_length, rows)
         common = {"rows": str(rows), "base": given.base, "batch_size": given.batch_size, "gpus": given.gpus,
                   "epochs": given.epochs, "lora": LORA, "out": folder, "lr": 2e-4}  # fmt: skip
-        found = {}
-        for side in given.sides.split(","):
-            found[side] = run_side(side, common, given.trl_python)
-            print(f"{side:30} {json.dumps(found[side])}", flush=True)
-    rate = {side: item["labelled_steps_per_second"] for side, item in found.items()}
+        found = {side: [] for side in given.sides.split(",")}
+        for seed in range(given.repeats):  # sides in turn, so that a slower hour is everyone's
+            for side in found:
+                found[side].append(run_side(side, common | {"seed": seed}, given.trl_python))
+                print(f"{side:30} seed {seed} {json.dumps(found[side][-1])}", flush=True)
+    rate = {side: median(r["labelled_steps_per_second"] for r in runs) for side, runs in found.items()}
     theirs = [side for side in rate if side.startswith("trl") and "ours" in rate]
     ratios = {f"ours / {side}": round(rate["ours"] / rate[side], 3) for side in theirs}
     print("\n".join(f"{name}: {value}" for name, value in ratios.items()))
-    shown = {"chains": given.chains, "batch_size": given.batch_size, "epochs": given.epochs}
+    losses = {side: loss_summary([run["final_loss"] for run in runs]) for side, runs in found.items()}
+    for side, item in losses.items():
+        print(f"{side:30} final loss {item['mean']:.4f}, standard deviation {item['deviation']:.4f}")
+    shown = {
+        "chains": given.chains,
+        "repeats": given.repeats,
+        "batch_size": given.batch_size,
+        "epochs": given.epochs,
+    }
     shown["base"] = Path(given.base).name
-    print(record("train_speed", " ".join(["python", *sys.argv]), shown | {"sides": found, "ratios": ratios}))
+    figures = {"sides": found, "ratios": ratios, "final_loss": losses}
+    print(record(given.name, " ".join(["python", *sys.argv]), shown | figures))
 
 
 if __name__ == "__main__":

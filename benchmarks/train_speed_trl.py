@@ -27,7 +27,7 @@ def arguments(given: dict[str, Any]) -> dict[str, Any]:
         "bf16": False,
         "use_cpu": given["gpus"] == 0,
         "dataloader_pin_memory": False,
-        "seed": 0,
+        "seed": given["seed"],
     }
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     from trl.experimental.prm import PRMConfig, PRMTrainer
 
     side, given = sys.argv[1], json.loads(sys.argv[2])
-    torch.manual_seed(0)
+    torch.manual_seed(given["seed"])
     rows = json.loads(Path(given["rows"]).read_text())
     tokenizer = AutoTokenizer.from_pretrained(given["base"])
     model = AutoModelForTokenClassification.from_pretrained(given["base"], num_labels=2, dtype=torch.float32)

@@ -147,19 +147,24 @@ def adversarial(verifier: Verifier, source: SourceSettings, seed: int) -> Figure
 
 def perturbation_figures(verifier: Verifier, known: Sequence[Example], seed: int) -> Figures:
     """For each perturbation that changes any chain of `known`: see `robustness_figures`."""
+    found = {name: [item for item in row if item] for name, row in moves(verifier, known, seed).items()}
+    threshold = verifier.threshold
+    return {name: robustness_figures(row, threshold, RESAMPLES, seed) for name, row in found.items() if row}
+
+
+def moves(verifier: Verifier, known: Sequence[Example], seed: int) -> dict[str, list[Moved | None]]:
+    """Scores before and after each perturbation, one a chain of `known`; None where it changes
+    nothing."""
     plain = [original(item.question, item.steps, item.labels) for item in known]
     before = verifier.score([(chain.question, chain.steps) for chain in plain])
     found = {}
     for name in PERTURBATIONS:
         changed = [perturb(name, chain, seed) for chain in plain]
         after = verifier.score([(chain.question, chain.steps) for chain in changed])
-        moved = [
-            Moved(old, new, chain.origin)
+        found[name] = [
+            Moved(old, new, chain.origin) if chain.steps != was.steps else None
             for old, new, chain, was in zip(before, after, changed, plain)
-            if chain.steps != was.steps
         ]
-        if moved:
-            found[name] = robustness_figures(moved, verifier.threshold, RESAMPLES, seed)
     return found
 
 

@@ -4,33 +4,23 @@ trainings, validation chains, chains to measure on -> `ship` -> FOLDER
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import checkers
 from distill.artifacts import RunFolder
+from distill.combining import with_checks
 from distill.dataset.imports import SourceSettings, load_source
 from distill.dataset.text import normalise
-from distill.domains import common_domain, judged, step_check
 from distill.errors import DataError, VerifierError
 from distill.loading import load_recipe
 from distill.stages.dataset import read_dataset
-from distill.stages.scorers import measured_on
+from distill.stages.scorers import EXACT, measured_on
 from distill.stages.verifier import provenance, read_heldout
 from distill.storage import local_copy, locate
 from distill.training import TrainSettings, prepare
-from distill.verifier import (
-    Example,
-    HeldoutChain,
-    Package,
-    Verifier,
-    examples,
-    finish,
-    fit_hybrid,
-    read_result,
-)
+from distill.verifier import HeldoutChain, Package, examples, read_result
 from distill.verifier.ship import Format, Trained, ship
 
 Show = Callable[[str], None]
@@ -66,7 +56,7 @@ def export_verifier(
         if len(trained.heldout) < ENOUGH:
             show(f"only {len(trained.heldout):,} chains to measure on: the intervals will be wide")
         ship(trained, made_as, folder, show)
-        package = _with_checks(folder, trained.validation)
+        package = with_checks(folder, trained.validation)
     for line in _figure_lines(package):
         show(line)
     return package
@@ -97,6 +87,7 @@ def _of_run(root: Path) -> Trained:
     if manifest is None:
         raise VerifierError(f"expected a finished verifier in {root}, found none; give `distill run` first")
     built, heldout = read_dataset(folder), read_heldout(folder)
+    told = provenance(recipe, manifest.fingerprint, built.train) | {"measured_on": EXACT}
     mask = recipe.verifier.mask_after_first_error
     return Trained(
         read_result(root / "verifier" / "nf4"),
@@ -105,7 +96,7 @@ def _of_run(root: Path) -> Trained:
         examples(built.validation, mask),
         measured_on(heldout, []),
         recipe.verifier,
-        provenance(recipe, manifest.fingerprint, built.train),
+        told,
         recipe.evaluation.bootstrap,
         recipe.seed,
     )
@@ -148,18 +139,8 @@ def _checked_on(source: SourceSettings, trained: Trained, show: Show) -> Trained
         HeldoutChain(item.problem.question, item.chain.steps, item.first_error, item.problem.id)
         for item in fresh
     ]
-    return replace(trained, heldout=heldout, provenance=trained.provenance | {"measured_on": source.path})
-
-
-def _with_checks(folder: Path, validation: Sequence[Example]) -> Package:
-    """The folder with a hybrid of its scores and exact checks, fitted on the validation chains."""
-    texts = [(item.question, list(item.steps)) for item in validation]
-    asked = [step_check(item.domain, item.question, item.steps) for item in validation]
-    with checkers.Pool(workers=1) as pool:
-        statuses = [[verdict.status.value for verdict in chain] for chain in judged(pool, asked)]
-    scores = Verifier.from_pretrained(folder).score(texts)
-    hybrid = fit_hybrid(scores, statuses, [item.labels for item in validation])
-    return finish(folder, hybrid, {}, common_domain(validation))
+    told = {"measured_on": f"first errors as labelled in {source.path}"}
+    return replace(trained, heldout=heldout, provenance=trained.provenance | told)
 
 
 def _figure_lines(package: Package) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """`distill train`: anyone's labelled chains to a 4-bit verifier folder, in one command.
 
-sources -> imports -> split by problem -> `train_verifier` -> `export` -> OUT/verifier
+sources -> imports -> split by problem -> `train_verifier` -> `export` -> `with_checks` -> OUT/verifier
 
 The same command goes on where it was killed. Several processes (`accelerate launch -m distill.cli train
 ...`) share every optimiser step; the first of them exports.
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
+from distill.combining import with_checks
 from distill.config import DatasetSettings, Settings, VerifierSettings
 from distill.dataset.build import balance, build_dataset
 from distill.dataset.imports import SourceReport, SourceSettings, load_source, load_sources, repeated
@@ -34,9 +35,11 @@ from distill.verifier import (
     train_verifier,
 )
 from distill.verifier.data import IGNORED
+from distill.verifier.drift import FormFigures
 from distill.verifier.package import write_json
 
 Show = Callable[[str], None]
+MEASURED_ON = "validation chains, which thresholds were fitted on too; first errors as the data labels them"
 
 
 class TrainSettings(Settings):
@@ -164,7 +167,7 @@ def _export(
 ) -> Path:
     folder = settings.out / "verifier"
     heldout = [
-        HeldoutChain(item.problem.question, item.chain.steps, None, item.problem.id)
+        HeldoutChain(item.problem.question, item.chain.steps, item.first_error, item.problem.id)
         for item in prepared.validation
     ]
     provenance = {
@@ -173,21 +176,29 @@ def _export(
         "training_chains": result.train_chains,
         "truncated_steps": result.truncated_steps,
         "loss": verifier.loss,
+        "measured_on": MEASURED_ON,
     }
-    shipped = export(result, None, prepared.known, heldout, verifier, folder, provenance, seed=settings.seed)
-    figures = shipped.figures[shipped.form]
     record = {
         "training": asdict(result),
         "data": prepared.record,
         "settings": settings.model_dump(mode="json"),
     }
-    write_json(settings.out / "train.json", record)
-    show(
-        f"exported {folder} ({shipped.form}): decides {100 * figures.agreement:.1f}% of {figures.chains} "
-        f"validation chains alike, mean change of a score {figures.mean_change:.4f}, "
+    write_json(settings.out / "train.json", record)  # first: what is refused here, `distill export` may try
+    shipped = export(result, None, prepared.known, heldout, verifier, folder, provenance, seed=settings.seed)
+    with_checks(folder, prepared.known)
+    show(f"exported {folder} ({shipped.form}): {_figures_line(shipped.figures[shipped.form])}")
+    return folder
+
+
+def _figures_line(figures: FormFigures) -> str:
+    change = figures.f1_change
+    points = [100 * value for value in (change.value, change.low, change.high)] if change else []
+    moved = "first-error F1 {:+.2f} [{:+.2f}, {:+.2f}], ".format(*points) if points else ""
+    return (
+        f"decides {100 * figures.agreement:.1f}% of {figures.chains} validation chains alike, {moved}"
+        f"mean change of a score {figures.mean_change:.4f}, "
         f"threshold {figures.threshold:.3f}, temperature {figures.temperature:.3f}"
     )
-    return folder
 
 
 def _decisive(settings: TrainSettings) -> dict[str, Any]:

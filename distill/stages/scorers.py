@@ -17,6 +17,7 @@ from distill.cluster import Reporter
 from distill.config import Recipe
 from distill.domains import common_domain, judged, step_check
 from distill.errors import VerifierError
+from distill.evaluation import evaluate
 from distill.records import LabelledChain, ScoredChain
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
 from distill.verifier import (
@@ -34,6 +35,10 @@ from distill.verifier import (
 from distill.verifier.data import IGNORED
 
 Scores = list[list[float]]
+EXACT = "held-out problems, exact first errors"
+LABELLED = "validation chains, whose first errors are not known exactly"
+"""Whose labels an export's figures rest on, for its card."""
+CARD_FIGURES = ("f1", "auroc", "ece")
 
 
 def export_and_score(
@@ -61,7 +66,7 @@ def export_and_score(
         measured_on(heldout, validation),
         recipe.verifier,
         folder,
-        provenance,
+        provenance | {"measured_on": EXACT if heldout else LABELLED},
         recipe.evaluation.bootstrap,
         recipe.seed,
         lambda done, total, part: report("export", done, total + 2, note=str(part.get("part", ""))),
@@ -80,9 +85,24 @@ def export_and_score(
     scorers.add_fitted("step_logprob", logprobs.mean, "logprob", checks=False)
     scorers.add_fitted("checker_logprob", logprobs.mean, "logprob", checks=True)
     scorers.add_checker()
-    finish(folder, hybrid, {}, common_domain(known))
+    scored = scorers.attach(heldout)
+    finish(folder, hybrid, heldout_figures(scored, scorers.thresholds, recipe), common_domain(known))
     report("export", 10, 10)
-    return scorers.attach(heldout), scorers.thresholds, _figures(shipped)
+    return scored, scorers.thresholds, _figures(shipped)
+
+
+def heldout_figures(
+    scored: Sequence[ScoredChain], thresholds: dict[str, float], recipe: Recipe
+) -> dict[str, Any]:
+    """F1, AUROC and ECE of the shipped verifier and of the hybrid on held-out chains, for the card; the
+    evaluation stage, which comes later, finds the same. Empty without chains of known truth."""
+    if not any(chain.truth is not None for chain in scored):
+        return {}
+    settings = recipe.evaluation.model_copy(update={"best_of": [1]})
+    found = evaluate(scored, thresholds, settings, recipe.seed, "hybrid")
+    shown = {name: found["scorers"][name] for name in ("verifier_4bit", "hybrid")}
+    figures = {name: {k: own[k] for k in CARD_FIGURES if k in own} for name, own in shown.items()}
+    return {"heldout": figures | {"chains": found["n_judged"]}}
 
 
 def measured_on(heldout: list[ScoredChain], validation: list[LabelledChain]) -> list[HeldoutChain]:

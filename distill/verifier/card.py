@@ -109,7 +109,7 @@ def _scores(temperature: float) -> str:
 
 def write_card(folder: Path, package: Package) -> None:
     """Write `README.md` from a package."""
-    parts = [part(package) for part in (_header, _use, _forms, _size, _rest)]
+    parts = [part(package) for part in (_header, _use, _limits, _calibration, _forms, _size, _rest)]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -153,27 +153,78 @@ def _of_base(base: AdapterBase | None) -> str:
     return f"\nThe base is `{base.model}`, {precision}; `adapter_config.json` says where it lay here.\n"
 
 
+def _limits(package: Package) -> str:
+    length = package.chain_format.max_length
+    limit = f"{length:,} tokens" if length else "the length of training"
+    beyond = (
+        f"A chain longer than {limit} is scored in windows of that length: a step sees what fits before it."
+        if package.chain_format.windows
+        else f"In training chains were cut at {limit}. Later steps are scored up to the model's context, but "
+        "nothing was trained there; past that a step scores 0."
+    )
+    return (
+        "## Limits\n"
+        "- Made for chains like those that the provenance below names (domain of its exact checks: "
+        f"{package.domain}). On other domains, problems and writers of chains it is untested, and so are its "
+        "threshold and calibration.\n"
+        "- It knows no more than its labels. Where these came from rollouts, a wrong step that harms no "
+        "answer was called correct, and such steps it does not find.\n"
+        f"- {beyond}\n"
+        "- Wording that changes no meaning may move scores; `distill eval --benchmark adversarial` says how "
+        "far.\n"
+    )
+
+
+def _calibration(package: Package) -> str:
+    fit, heldout = package.figures.get("validation"), package.figures.get("heldout")
+    lines = ["## Calibration"]
+    if fit:
+        lines.append(
+            f"Temperature and threshold are those of the model as trained, fitted on {fit['chains']:,} "
+            f"validation chains ({fit['steps']:,} labelled steps). There mean negative log-likelihood was "
+            f"{fit['nll_before']:.4f} before and {fit['nll_after']:.4f} after, and first-error F1 "
+            f"{100 * fit['f1']['f1']:.1f} (optimistic: the threshold was chosen on these very chains)."
+        )
+    if heldout:
+        lines += [
+            f"\nOn {heldout['chains']:,} held-out chains with exact truth, with 95% intervals:\n",
+            "| scorer | first-error F1 | AUROC | ECE |\n|---|---|---|---|",
+            *(_heldout_row(name, own) for name, own in heldout.items() if name != "chains"),
+        ]
+    else:
+        lines.append("AUROC and ECE on held-out chains are not in this card; `distill eval` measures them.")
+    return "\n".join(lines) + "\n"
+
+
+def _heldout_row(name: str, own: dict[str, Any]) -> str:
+    cells = [_points(own.get("f1")), *(_fraction(own.get(key)) for key in ("auroc", "ece"))]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _fraction(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return "not measured"
+    bounds = f" [{estimate['low']:.3f}, {estimate['high']:.3f}]" if "low" in estimate else ""
+    return f"{estimate['value']:.3f}{bounds}"
+
+
 def _forms(package: Package) -> str:
     forms = package.figures.get("forms", {})
     head = [
         "## What 4-bit costs",
         "Every form against the model it was exported from, on the same held-out chains; shipped is the one "
         "whose scores are nearest to full precision where that was trained. First-error F1 in "
-        f"points, with 95% bootstrap intervals over problems; {_whose_threshold(package)}.\n",
+        "points, with 95% bootstrap intervals over problems; each form has the temperature and threshold of "
+        "the training that it was made from.\n",
         "| form | mean change of a score | largest | same decision | F1 | change of F1 | to full precision |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = [_form_row(figures, figures["form"] == package.form) for figures in forms.values()]
     full = package.figures.get("f1_full_precision")
     chains = max((item["chains"] for item in forms.values()), default=0)
-    tail = f"\nHeld-out chains: {chains}. Full precision as trained: {_points(full)}. In bold: shipped.\n"
+    of = f" ({package.provenance['measured_on']})" if "measured_on" in package.provenance else ""
+    tail = f"\nHeld-out chains: {chains}{of}. Full precision as trained: {_points(full)}. In bold: shipped.\n"
     return "\n".join([*head, *rows, tail])
-
-
-def _whose_threshold(package: Package) -> str:
-    if package.form in ("w4a16", "lora"):
-        return "at the temperature and threshold of the model as trained"
-    return "each model at its own validation threshold"
 
 
 def _form_row(figures: dict[str, Any], shipped: bool) -> str:
@@ -193,6 +244,8 @@ def _form_row(figures: dict[str, Any], shipped: bool) -> str:
 def _points(estimate: dict[str, float] | None, signed: bool = False) -> str:
     if estimate is None:
         return "not measured"
+    if "low" not in estimate:
+        return f"{100 * estimate['value']:.2f}"
     value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
     return f"{value:{'+' if signed else ''}.2f} [{low:.2f}, {high:.2f}]"
 

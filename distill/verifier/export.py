@@ -62,8 +62,9 @@ def export(
     """Build the forms of an NF4 training (and of a full-precision one, when given), measure, ship. Of a
     full-precision `trained` there is one form, quantised after training.
 
-    Calibration is fitted on `validation` for each model with itself. `folder` is replaced whole.
-    `on_progress(done, total, {"part": name})` is called before each model is measured.
+    Calibration is fitted on `validation` for each trained model; a form has that of the one that it is made
+    from. `folder` is replaced whole. `on_progress(done, total, {"part": name})` is called before each model
+    is measured.
 
     Raises:
         VerifierError: no form keeps the first-error F1 of the trained model within a point; the

@@ -106,7 +106,7 @@ def train_verifier(
     the same arguments (the caller names folders by fingerprint).
 
     Raises:
-        VerifierError: there is nothing to train on, or the base cannot carry a `score` head.
+        VerifierError: there is nothing to train or validate on, or the base cannot carry a `score` head.
     """
     done = read_result(folder)
     if done is not None:
@@ -122,6 +122,7 @@ def train_verifier(
     _require_data(train_set)
     model = get_peft_model(base, lora_config(settings.lora))
     arguments = training_arguments(settings, folder, seed, len(train_set), device, validation_set.both_kinds)
+    _require_validation(validation_set, limit)
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     with arguments.main_process_first(desc="looking for checkpoints"):
         resumed = last_checkpoint(folder)
@@ -304,6 +305,14 @@ def _save(model: PeftModel, result: TrainResult) -> None:
     write_json(result.folder / RESULT_FILE, asdict(result) | {"folder": None})
     for checkpoint in result.folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
+
+
+def _require_validation(validation: EncodedSet, limit: int) -> None:
+    if not len(validation):
+        raise VerifierError(
+            f"expected validation chains whose first error is known within {limit:,} tokens, found none; "
+            "raise verifier.max_length, set long_chains: windows, or label more problems"
+        )
 
 
 def _require_data(train: EncodedSet) -> None:

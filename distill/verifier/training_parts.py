@@ -1,7 +1,7 @@
 """What `Trainer` is fed and asked: encoded chains, batches, validation figures, progress."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ ASKED = ["labels", "places"]
 """What `first_error_metrics` is given of every validation row, in this order."""
 
 
-def margins_of(logits: torch.Tensor, labels: Sequence[torch.Tensor]) -> torch.Tensor:
+def margins_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Logits [batch, length, 2] -> margin of "correct" [batch, length]; keeps evaluation small."""
     values = logits[0] if isinstance(logits, tuple) else logits
     return (values[..., 1] - values[..., 0]).float()
@@ -72,7 +72,7 @@ def margins_of(logits: torch.Tensor, labels: Sequence[torch.Tensor]) -> torch.Te
 def first_error_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """First-error F1 of determined chains at the threshold that is best for these very chains. Rows come in
     any order; the windows of a chain are put together again."""
-    labels, places = prediction.label_ids
+    labels, places = cast(tuple[np.ndarray, np.ndarray], prediction.label_ids)
     chains: dict[int, tuple[list[float], list[int]]] = {}
     for index in np.lexsort(places.T[::-1]):
         scores, known = chains.setdefault(int(places[index, 0]), ([], []))

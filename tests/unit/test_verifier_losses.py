@@ -326,3 +326,9 @@ def test_without_pairs_the_contrastive_loss_says_so(base: Path, tmp_path: Path) 
 def test_a_batch_that_does_not_divide_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(VerifierError, match="accumulation = 3"):
         train_verifier(chains(4), [], settings_of(base, accumulation=3), False, tmp_path, 1)
+
+
+def test_validation_chains_that_are_all_cut_are_told(base: Path, tmp_path: Path) -> None:
+    long = [Example("Q" * 200, ("1 + 1 = 2",), (1,))]
+    with pytest.raises(VerifierError, match=r"within 128 tokens, found none; raise verifier\.max_length"):
+        train_verifier(chains(4), long, settings_of(base, max_length=128), False, tmp_path, 1)

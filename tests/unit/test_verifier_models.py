@@ -183,7 +183,17 @@ def test_the_shipped_folder_holds_package_card_and_safetensors_only(shipped):
     assert package.provenance["libraries"]["transformers"]
     card = (shipped.folder / "README.md").read_text()
     assert "| form |" in card
+    assert "each form has the temperature and threshold of the training that it was made from" in card
+    assert "## Limits" in card
+    assert f"{package.figures['validation']['nll_after']:.4f} after" in card
     assert loading_lines("path/to/this/folder", package.chain_format, package.calibration.temperature) in card
+
+
+def test_every_form_has_the_threshold_of_the_training_that_it_was_made_from(shipped):
+    for form, figures in shipped.figures.items():
+        source = shipped.full_precision if form == "full_precision" else shipped.as_trained
+        assert figures.threshold == source.fit.calibration.threshold
+        assert figures.temperature == source.fit.calibration.temperature
 
 
 def test_the_quantised_layers_are_small(shipped):
@@ -257,7 +267,15 @@ def test_hybrid_and_final_figures_are_added_to_the_folder(shipped):
     package = finish(shipped.folder, params, {"hybrid_f1": 0.9})
     assert read_package(shipped.folder) == package
     assert package.hybrid == params
-    assert "hybrid_f1" in (shipped.folder / "README.md").read_text()
+    card = (shipped.folder / "README.md").read_text()
+    assert "hybrid_f1" in card
+    assert "`distill eval` measures them" in card
+    own = {"f1": {"value": 0.9, "low": 0.8, "high": 0.95}, "auroc": {"value": 0.97}, "ece": {"value": 0.03}}
+    finish(shipped.folder, params, {"heldout": {"hybrid": own, "chains": 7}})
+    card = (shipped.folder / "README.md").read_text()
+    assert "On 7 held-out chains" in card
+    assert "| hybrid | 90.00 [80.00, 95.00] | 0.970 | 0.030 |" in card
+    finish(shipped.folder, params, {"heldout": None})
     assert "forms" in package.figures
 
 

@@ -86,6 +86,21 @@ def test_one_command_ends_in_a_four_bit_folder_with_its_provenance(verifier: Pat
     assert record["training"]["labelled_steps"] > 40
 
 
+def test_what_is_exported_is_held_to_the_labels_and_has_its_hybrid(place: Path, verifier: Path) -> None:
+    """F1 drift against the labels of the validation chains; `distill score` takes the folder as it is."""
+    package = read_package(verifier)
+    for figures in package.figures["forms"].values():
+        assert figures["f1_change"]["value"] >= -0.01
+    card = (verifier / "README.md").read_text()
+    assert "first errors as the data labels them). Full precision" in card
+    assert "## Limits" in card
+    assert package.hybrid is not None
+    write(place / "asked.jsonl", [{"question": "How many?", "steps": ["1 + 1 = 2", "2 + 2 = 5"]}])
+    done = RUNNER.invoke(app, ["score", str(verifier), str(place / "asked.jsonl")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output.splitlines()[-1])["refuted"][1]
+
+
 def test_the_same_command_trains_no_second_time(place: Path, verifier: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in place.glob("out/training-*/adapter/*")}
     assert RUNNER.invoke(app, ["train", str(place / "train.yaml")]).exit_code == 0
