@@ -15,7 +15,7 @@ from pipeline_runs import LABELLED, distill, started, wait_for
 LABELS = """\
 name: cluster
 problems: {source: world, count: 24, heldout: 0, shard_size: 2}
-teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=0.7", max_new_tokens: 2000, replicas: 3}
+teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=2", max_new_tokens: 2000, replicas: 3}
 chains: {per_problem: 2}
 labelling: {method: math_shepherd, rollouts: 3}
 cluster: {stall_seconds: 12}
@@ -59,9 +59,10 @@ def test_nodes_that_join_are_used_and_lost_ones_are_not_missed(
         assert wait_for(lambda: len(workers()) == 2, process), "the late node was not used"
         there.replace(there.nodes[0])
         assert wait_for(lambda: list(found.glob("evidence/shard-*")), process), output.read_text()
-        kill(workers()[0])
-        assert wait_for(lambda: len(workers()) == 2, process), output.read_text()
-        kill(workers()[0], signal.SIGSTOP)
+        victim, at_work = workers()[:2]
+        kill(victim)
+        assert wait_for(lambda: victim not in workers() and len(workers()) == 2, process), output.read_text()
+        kill(at_work, signal.SIGSTOP)
         assert process.wait() == 0, output.read_text()
     assert shard_files(found, *LABELLED) == shard_files(undisturbed, *LABELLED)
     told = [
