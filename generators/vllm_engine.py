@@ -253,9 +253,8 @@ def start_engine(settings: GeneratorSettings) -> Any:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(settings)))
     except GeneratorError:
         raise
-    except (
-        Exception
-    ) as error:  # the core, where memory runs out, is another process: its errors are RuntimeErrors
+    # The core, where memory runs out, is another process: its errors come as RuntimeErrors.
+    except Exception as error:
         raise load_fault(error)(
             f"vLLM did not start with '{settings.model}': {type(error).__name__}: {error}. Its log above "
             "says why. If memory is short, lower engine_args.max_model_len or gpu_memory_utilization."
