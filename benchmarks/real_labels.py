@@ -7,7 +7,7 @@ over problems, and the differences to the verifier within each resample; by sour
     python benchmarks/real_labels.py --data FOLDER/step_labels                      # the baselines
     python benchmarks/real_labels.py --data FOLDER/step_labels --base MODEL [KEY=VALUE ...]
         trains first: overrides of `distill train`, such as verifier.epochs=2 verifier.max_length=1024
-    --verifier FOLDER takes a trained one; --chains, --test-chains: a subset; --without SOURCE: leave a source
+    --out FOLDER keeps rows and training (`distill export FOLDER/out`); --verifier FOLDER takes a trained one; --chains, --test-chains: a subset; --without SOURCE: leave a source
     out of training and report on it alone (a domain never seen)
 """
 
@@ -125,13 +125,15 @@ def made_verifier(
     """The one that was given, or one trained on exactly these chains."""
     if given.verifier:
         return Verifier.from_pretrained(given.verifier)
-    rows = scratch / "rows.jsonl"
+    folder = given.out or scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = folder / "rows.jsonl"
     kept = [
         {"question": i.problem.question, "steps": list(i.chain.steps), "label": i.first_error} for i in train
     ]
     kept += [{"question": e.question, "steps": list(e.steps), "label": e.first_error} for e in validation]
     rows.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    return train_verifier(rows, given.base, given.overrides, given.out or scratch / "out")
+    return train_verifier(rows, given.base, given.overrides, folder / "out")
 
 
 def scored_chains(test: list[LabelledChain], scores: dict[str, Scores]) -> list[ScoredChain]:
