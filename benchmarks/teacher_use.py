@@ -13,12 +13,16 @@ Where the difference of the whole goes is told in shares of the labelling time:
   left and each waits for its own last rollouts.
 
     python benchmarks/teacher_use.py [--chains 8000] [--shard-size 4000] [--backend vllm]
+
+`--engine-core N` keeps vLLM's processes (with one thread) on core N and all else (policies, checks, vLLM's
+own front end) on the other cores, in both measurements: as on a machine whose engine has a GPU of its own.
 """
 
 import argparse
 import asyncio
 import json
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -30,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from record import record
 
 from distill.artifacts import RunFolder
@@ -157,6 +162,15 @@ async def write_chains(made: Recipe, folder: RunFolder) -> int:
     return -(-len(problems) // size)
 
 
+def engine_alone(engine: Any, core: int) -> None:
+    """Keep the processes of a vLLM engine on `core`, with all their threads."""
+    cores = [p.pid for p in engine._engine.engine._llm.engine_core.resources.engine_manager.processes]
+    below = [child.pid for pid in cores for child in psutil.Process(pid).children(recursive=True)]
+    for pid in [*cores, *below]:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(thread), {core})
+
+
 def _task(folder: RunFolder, stage: str, index: int, inputs: tuple[str, ...]) -> ShardTask:
     paths = tuple(str(folder.shard_path(name, index)) for name in inputs)
     return ShardTask(stage, index, paths, "x", PER_PROBLEM)
@@ -188,13 +202,15 @@ async def raw(engine: Recorder, asked: Sequence[tuple[tuple[int, ...], int, int]
     return time.perf_counter() - started
 
 
-async def measure(made: Recipe, folder: RunFolder, lanes: int) -> dict[str, float]:
+async def measure(made: Recipe, folder: RunFolder, lanes: int, core: int | None) -> dict[str, float]:
     """Both ways on one engine, and where the difference goes."""
     shards = await write_chains(made, folder)
     completer = made.completer or made.teacher
     worker = ShardWorker(made, completer, str(folder.path))
     recorder = Recorder(worker._engine, lanes)
     worker.__dict__["_engine"] = recorder
+    if core is not None:
+        engine_alone(recorder.engine, core)
     pool = worker._pool = WatchedPool(worker._pool, recorder.meter)
     await recorder.engine.sample(recorder.engine.encode("1 + 1 ="), 8, 0)
     seconds = await label(worker, folder, shards)
@@ -234,20 +250,25 @@ def main() -> None:
     parser.add_argument("--model", default="builtin:arith-teacher")
     parser.add_argument("--shard-size", type=int, default=4000)
     parser.add_argument("--lanes", type=int, default=256, help="open requests of a steady state")
+    parser.add_argument("--engine-core", type=int, help="core that vLLM's processes have to themselves")
     parser.add_argument("--engine-args", default="{}", help="of vLLM, as JSON")
     asked = parser.parse_args()
+    if asked.engine_core is not None:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {asked.engine_core})
     place = Path(tempfile.mkdtemp(prefix="teacher-use-"))
     made = recipe(asked, place)
     try:
         with RunFolder.driver(place / made.name) as folder:
-            found = asyncio.run(measure(made, folder, asked.lanes))
+            found = asyncio.run(measure(made, folder, asked.lanes, asked.engine_core))
     finally:
         shutil.rmtree(place, ignore_errors=True)
     for name, value in found.items():
         print(f"{name:<26}{value:>14,.3f}" if value < 100 else f"{name:<26}{value:>14,.0f}")
     print(f"steady state {found['ratio_steady']:.3f}, target {TARGET}; the whole {found['ratio']:.3f}")
     command = " ".join(["python benchmarks/teacher_use.py", *map(shlex.quote, sys.argv[1:])])
-    record(f"teacher_use_{asked.backend}", command, found)
+    name = f"teacher_use_{asked.backend}" + ("_alone" if asked.engine_core is not None else "")
+    record(name, command, found)
 
 
 if __name__ == "__main__":
