@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import checkers
 from distill.artifacts import RunFolder, read_records
@@ -23,15 +23,7 @@ from distill.domains import answer_check, judged_async, proves, step_check
 from distill.labelling.evidence import check_events, outcome_event, rollout_events
 from distill.labelling.policies import make_policy
 from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult, by_problem
-from distill.records import (
-    Chain,
-    Event,
-    Outcome,
-    Problem,
-    Usage,
-    content_id,
-    derived_seed,
-)
+from distill.records import Chain, Event, Outcome, Problem, Usage, content_id, derived_seed
 from distill.stages.given_chains import GivenChain, encode_steps, given_steps, read_given
 from distill.stages.pulse import CountingEngine, Progress, shown_progress
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
@@ -45,6 +37,11 @@ from generators.truth import states_answer
 PROBLEMS_AT_ONCE = 512
 """Problems of a shard that are searched side by side: twice the lanes of the widest batch, as each mostly
 waits for one rollout. The next begins when one ends, so that the engine's work is evenly mixed."""
+
+CHECKED_AT_ONCE = 16
+"""Problems whose steps are handed to the checker pool together."""
+Verdicts: TypeAlias = asyncio.Future[list[list[checkers.Verdict]]]
+"""Of every step of every chain of one problem, once they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +137,12 @@ class ShardWorker:
     async def gather_evidence(self, task: ShardTask, report: Reporter) -> dict[str, Any]:
         """Run the labelling policy of every problem of the shard; write the events."""
         problems = {p.id: p for p in _problems(task)}
-        found = [c for c in read_records(task.inputs[1], Chain) if c.problem_id in problems]
-        chains = [self._in_own_tokens(c) for c in found if c.steps]
-        checks = await self._check_steps(problems, chains)
+        read = [c for c in read_records(task.inputs[1], Chain) if c.problem_id in problems]
+        chains = [self._in_own_tokens(c) for c in read if c.steps]
         events: list[Event] = [outcome_event(chain) for chain in chains]
-        for chain, verdicts in zip(chains, checks, strict=True):
-            events += check_events(chain, verdicts, proves(problems[chain.problem_id].domain))
         async with shown_progress(report, task.key, len(chains), self._engine) as progress:
-            rollouts, usage = await self._run_policies(problems, chains, checks, task.budget, progress)
-        events = _chain_by_chain(events + rollouts)
+            found, usage = await self._run_policies(problems, chains, task.budget, progress)
+        events = _chain_by_chain(events + found)
         return self._finish(task, events, _evidence_stats(len(chains), events, usage))
 
     async def _sample_chains(self, problem: Problem, n: int, progress: Progress) -> Completion:
@@ -234,39 +228,56 @@ class ShardWorker:
         return [verdicts_of_steps(v, c.steps, settings) for v, c in zip(found, chains, strict=True)]
 
     async def _run_policies(
-        self,
-        problems: dict[str, Problem],
-        chains: Sequence[Chain],
-        checks: Sequence[list[checkers.Verdict]],
-        budget: int,
-        progress: Progress,
+        self, problems: dict[str, Problem], chains: Sequence[Chain], budget: int, progress: Progress
     ) -> tuple[list[Event], Usage]:
-        """All policies side by side, each at its own pace. No policy begins a round once `budget` tokens are
-        spent; what was not asked stays undetermined."""
-        places = by_problem(chains)
-        crew, spent, waiting = Crew(), Spent(budget), iter(range(len(places)))
+        """All searches side by side, each at its own pace, after its own step checks. No policy begins a
+        round once `budget` tokens are spent; what was not asked stays undetermined."""
+        cases = [[chains[i] for i in places] for places in by_problem(chains)]
+        checks: list[Verdicts] = [asyncio.get_running_loop().create_future() for _ in cases]
+        crew, spent, waiting = Crew(), Spent(budget), iter(range(len(cases)))
         found: dict[int, tuple[list[Event], Usage]] = {}
 
         async def label() -> None:
             """Search one problem after another until none waits."""
             for number in waiting:
-                own = [chains[i] for i in places[number]]
-                statuses = [[Outcome(v.status.value) for v in checks[i]] for i in places[number]]
+                own = cases[number]
                 problem = problems[own[0].problem_id]
-                policy = make_policy(self._recipe.labelling, own, statuses, proves(problem.domain))
                 with crew.member(number):
-                    found[number] = await self._follow(policy, problem, spent, progress)
+                    found[number] = await self._search(problem, own, checks[number], spent, progress)
                 progress.add(len(own), 0)
 
-        tasks = [asyncio.create_task(label()) for _ in range(min(PROBLEMS_AT_ONCE, len(places)))]
+        tasks = [asyncio.create_task(label()) for _ in range(min(PROBLEMS_AT_ONCE, len(cases)))]
+        tasks.append(asyncio.create_task(self._check_ahead(problems, cases, checks)))
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             crew.disband()
-        done = [found[number] for number in range(len(places))]
+        done = [found[number] for number in range(len(cases))]
         return [event for events, _ in done for event in events], sum((u for _, u in done), Usage())
+
+    async def _check_ahead(
+        self, problems: dict[str, Problem], cases: Sequence[Sequence[Chain]], checks: Sequence[Verdicts]
+    ) -> None:
+        """Check the steps of all chains in the order of the searches, a few problems at a time: the first
+        searches begin soon, and the answers of rollouts do not queue behind the steps of a whole shard."""
+        for start in range(0, len(cases), CHECKED_AT_ONCE):
+            part = cases[start : start + CHECKED_AT_ONCE]
+            verdicts = iter(await self._check_steps(problems, [chain for case in part for chain in case]))
+            for case, waited in zip(part, checks[start:]):
+                waited.set_result([next(verdicts) for _ in case])
+
+    async def _search(
+        self, problem: Problem, chains: Sequence[Chain], checks: Verdicts, spent: Spent, progress: Progress
+    ) -> tuple[list[Event], Usage]:
+        """The events of one problem's checks and rollouts."""
+        verdicts, proved = await checks, proves(problem.domain)
+        statuses = [[Outcome(v.status.value) for v in own] for own in verdicts]
+        policy = make_policy(self._recipe.labelling, chains, statuses, proved)
+        rollouts, usage = await self._follow(policy, problem, spent, progress)
+        checked = [e for c, own in zip(chains, verdicts, strict=True) for e in check_events(c, own, proved)]
+        return checked + rollouts, usage
 
     async def _follow(
         self, policy: Policy, problem: Problem, spent: Spent, progress: Progress
