@@ -17,6 +17,7 @@ The simulated parts run beside the bank `figures` only, since they are the same 
 import argparse
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ FAMILIES: dict[str, list[dict[str, Any]]] = {
         for fn, smallest in ((0.45, 1.0), (0.4, 0.9), (0.3, 0.7), (0.2, 0.5), (0.1, 0.4), (0.05, 0.3))
     ],
 }
+IN_ORDER, UNCORRECTED = "steps in order, no binary search", "error bounds not corrected for nodes"
 DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": OURS}  # K=8; ours
 ABLATION: dict[str, dict[str, Any]] = {
     "adaptive, all of it": {},
@@ -52,6 +54,8 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no problem skipped (floor 0)": {"adaptive": {"floor": 0.0}},
     "refutations not used": {"step_checks": False},
     "K=8 at each node, no sequential test": {"adaptive": {"sequential": False}},
+    IN_ORDER: {"adaptive": {"bisect": False}},
+    UNCORRECTED: {"adaptive": {"corrected": False}},
     "any success counts (repair 0)": {"adaptive": {"repair": 0.0}},
     "not relative to progress": {"adaptive": {"relative": False}},
     "rollouts in batches of 4": {"adaptive": {"batch": 4}},
@@ -147,7 +151,36 @@ def on_worlds(count: int) -> dict[str, dict[str, Replayed]]:
 def ablation(bank: Bank) -> dict[str, Figures]:
     """The default with one ingredient taken away at a time, step checks on."""
     found = {name: bank.replay(name, given, True) for name, given in ABLATION.items()}
+    found["shared prefixes rolled out for each chain"] = labelling_replay.run_unshared(
+        settings({}, True, bank.most), bank.items
+    )
     return {name: tried.figures for name, tried in found.items() if tried is not None}
+
+
+def ablated_worlds(count: int) -> dict[str, dict[str, Replayed]]:
+    """What the bank's short chains cannot show: binary search and corrected bounds, by length of chain."""
+    kept = ("adaptive, all of it", IN_ORDER, UNCORRECTED)
+    return {
+        f"{name}, one ingredient taken away": {
+            kind: labelling_replay.run(
+                settings(ABLATION[kind], False), labelling_teacher.problems(WORLDS[name][0], problems)
+            )
+            for kind in kept
+        }
+        for name, problems in (("no repair", count), ("100 to 1,000 steps", count // 25))
+    }
+
+
+def simulator_speed(count: int) -> list[Figures]:
+    """Problems a second of one core (processor time, so that other work counts little) that are simulated,
+    labelled by `adaptive` and held against the truth."""
+    rows = []
+    for name, (world, ours) in WORLDS.items():
+        wanted = count // 25 if world.steps[1] >= 1000 else count
+        started = time.process_time()
+        labelling_replay.run(settings({"adaptive": ours}, False), labelling_teacher.problems(world, wanted))
+        rows.append({"world": name, "problems a second": wanted / (time.process_time() - started)})
+    return rows
 
 
 def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
@@ -309,9 +342,10 @@ def measure(bank: Bank, quick: bool) -> Figures:
         "claims": labelling_claims.claims(without, with_checks),
     }
     if bank.name == "figures":
-        worlds = on_worlds(200 if quick else 1000)
+        worlds = on_worlds(200 if quick else 1000) | ablated_worlds(200 if quick else 1000)
         found["worlds"] = {w: {n: f.figures for n, f in tried.items()} for w, tried in worlds.items()}
         found |= {"promises": promises(1000 if quick else 10_000), "probes": probes()}
+        found["simulator"] = simulator_speed(200 if quick else 1000)
         found["claims"] += labelling_claims.repair_claims(worlds)
     return bank.about() | found
 
@@ -337,7 +371,7 @@ def report(found: Mapping[str, Any]) -> str:
     for name, methods in found.get("worlds", {}).items():
         against = max(f["tokens_per_chain"] for f in methods.values())
         parts += [f"\n**Simulated: {name}**\n", table([*methods.items()], against)]
-    for key in ("promises", "probes"):
+    for key in ("promises", "probes", "simulator"):
         if key in found:
             parts += [f"\n**{key}**\n", _plain_table(found[key])]
     parts += ["\n**claims**\n", labelling_claims.table(found["claims"])]

@@ -1,10 +1,11 @@
 """Run a labelling method over recorded or simulated problems, and measure its labels against exact truth."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from distill.config import LabellingSettings
+from distill.labelling.adaptive import next_request
 from distill.labelling.known import Known, bounds, known
 from distill.labelling.policies import make_case, make_policy
 from distill.labelling.posterior import share
@@ -93,6 +94,26 @@ def run(settings: LabellingSettings, sources: Iterable[Source]) -> Replayed:
     found = tuple(tuple(replay(settings, source)[0]) for source in sources)
     every = [item for chains in found for item in chains]
     return Replayed(found, figures(every) | {"rollouts": settings.rollouts})
+
+
+def run_unshared(settings: LabellingSettings, sources: Iterable[Source]) -> Replayed:
+    """`adaptive` with a search of its own for each chain. The other chains' answers count as ever; their
+    rollouts are not shared, so a prefix of two chains is rolled out for each (a bank gives both the same
+    rollouts, each of which is evidence for one chain once)."""
+    found = tuple(tuple(_unshared(settings, source)) for source in sources)
+    return Replayed(found, figures([item for chains in found for item in chains]))
+
+
+def _unshared(settings: LabellingSettings, source: Source) -> Iterator[Found]:
+    case = make_case(settings, source.chains, source.checks)
+    for c, truth in enumerate(source.truth):
+        evidence, tokens = known(case), 0
+        while (request := next_request(settings, evidence, c)) is not None:
+            result = source.answer(request)
+            tokens += sum(result.tokens)
+            evidence.add([request], [result])
+        if truth is not None:
+            yield _found(settings, evidence, c, truth, tokens)
 
 
 def figures(found: Sequence[Found]) -> dict[str, Any]:

@@ -214,6 +214,10 @@ class AdaptiveSettings(Settings):
     """Rollouts asked of a node at once: more take fewer rounds and more tokens."""
     most: PositiveInt = 24
     """Rollouts of one node after which its test is given up: undetermined."""
+    bisect: Annotated[bool, Field(exclude_if=bool)] = True
+    """Binary search for the first error; off: one step after the other, from the first."""
+    corrected: Annotated[bool, Field(exclude_if=bool)] = True
+    """Divide the error bounds among the nodes that a search visits; off: they hold for one node."""
 
 
 class LabellingSettings(Settings):

@@ -10,6 +10,7 @@ Ingredients, each with its switch in `AdaptiveSettings`:
   is left undetermined instead of searched.
 - *refuted steps* need no rollout, and mostly are the first error.
 - *sequential test* at each node (`trials.NodeTest`) in place of K rollouts.
+- *binary search*, and error bounds *corrected* for the number of nodes that it visits.
 - *relative progress*: what is expected of a prefix grows from the problem's pass rate to 1 along the
   chain, so that an error late in the chain is not hidden by a completer that repairs some errors.
 """
@@ -43,14 +44,21 @@ def adaptive(settings: LabellingSettings, case: Case) -> Policy:
 def next_round(settings: LabellingSettings, found: Known) -> list[RolloutRequest]:
     """One request for every open chain, none twice; empty when nothing is to be gained any more."""
     asked: dict[Prefix, RolloutRequest] = {}
-    for c, chain in enumerate(found.case.chains):
-        step = wanted_step(settings, found, c)
-        if step is not None:
-            first = found.rollouts[found.paths[c][step + 1]].total
-            n = _batch(settings, first)
-            request = RolloutRequest(chain, step, n, _rule(settings, found, c, step), first)
+    for c in range(len(found.case.chains)):
+        request = next_request(settings, found, c)
+        if request is not None:
             asked.setdefault(request.prefix, request)
     return list(asked.values())
+
+
+def next_request(settings: LabellingSettings, found: Known, c: int) -> RolloutRequest | None:
+    """What chain `c` alone would ask for; None when it is closed."""
+    step = wanted_step(settings, found, c)
+    if step is None:
+        return None
+    first = found.rollouts[found.paths[c][step + 1]].total
+    rule = _rule(settings, found, c, step)
+    return RolloutRequest(found.case.chains[c], step, _batch(settings, first), rule, first)
 
 
 def wanted_step(settings: LabellingSettings, found: Known, c: int) -> int | None:
@@ -103,13 +111,14 @@ def _exhausted(seen: Tally, most: int) -> bool:
 
 def _next_step(settings: LabellingSettings, found: Known, c: int, last_good: int, first_bad: int) -> int:
     """The step whose test has begun; else the one before a refuted step, which mostly is the first error;
-    else the middle."""
+    else the middle (without `bisect` the first)."""
     begun = (i for i in range(last_good + 1, first_bad) if found.rollouts[found.paths[c][i + 1]].total)
     step = next(begun, None)
     if step is not None:
         return step
-    refuted = first_bad in found.case.refuted[c]
-    return first_bad - 1 if refuted else (last_good + first_bad) // 2
+    if first_bad in found.case.refuted[c]:
+        return first_bad - 1
+    return (last_good + first_bad) // 2 if settings.adaptive.bisect else last_good + 1
 
 
 def _rule(settings: LabellingSettings, found: Known, c: int, step: int) -> str:

@@ -69,9 +69,10 @@ def node_test(settings: AdaptiveSettings, rate: float, places: int) -> NodeTest:
     one of `places` places.
 
     The user's error bounds are for the whole search; by the union bound they are divided among the nodes
-    that a binary search visits.
+    that it visits at most.
     """
-    nodes = max(1, math.ceil(math.log2(places)))
+    nodes = max(1, math.ceil(math.log2(places)) if settings.bisect else places - 1)
+    nodes = nodes if settings.corrected else 1
     high = min(CERTAIN, settings.smallest * rate)
     low = min(high / 2, settings.repair * rate)
     return NodeTest(low, high, settings.false_positive / nodes, settings.false_negative / nodes)

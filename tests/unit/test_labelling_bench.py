@@ -180,3 +180,20 @@ def test_a_batch_does_not_pass_the_most_that_a_node_may_take(bench: ModuleType) 
     item = bench.labelling_banks.Item(Problem("p", "q", "r"), (chain,), (1,), ((),), rollouts)
     settings = make_settings(adaptive={"most": 6, "batch": 4, "false_negative": 0.01, "repair": 0.3})
     assert bench.labelling_replay.replay(settings, item)[1]
+
+
+def test_unshared_searches_pay_for_a_shared_prefix_once_a_chain(bench: ModuleType) -> None:
+    """Two wrong chains that part after their first step, and a right one: same labels, more rollouts."""
+    wrong = [make_chain(0, Outcome.INCORRECT, name, ["a", f"{name} 1", f"{name} 2"]) for name in "xy"]
+    chains = (*wrong, make_chain(0, Outcome.CORRECT, "solved", ["b"]))
+    prefixes = {chain.steps[:n] for chain in chains for n in range(len(chain.steps) + 1)}
+    outcome = {p: Outcome.CORRECT if p in {(), ("a",), ("b",)} else Outcome.INCORRECT for p in prefixes}
+    rollouts = {p: ((outcome[p], 1),) * 24 for p in prefixes}
+    item = bench.labelling_banks.Item(Problem("p", "q", "r"), chains, (1, 1, -1), ((),) * 3, rollouts)
+    shared = bench.labelling_replay.run(make_settings(), [item])
+    unshared = bench.labelling_replay.run_unshared(make_settings(), [item])
+    named = [[found.named for found in tried.found[0]] for tried in (shared, unshared)]
+    assert named == [[1, 1, -1]] * 2
+    again = len({r.first for r in bench.labelling_replay.replay(make_settings(), item)[1] if r.step == 0})
+    assert again > 0
+    assert 3 * (unshared.tokens - shared.tokens) == pytest.approx(again)

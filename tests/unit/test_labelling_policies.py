@@ -11,6 +11,7 @@ from labelling_simulator import gather, make_chain, make_settings, perfect, trut
 
 from distill.errors import DataError
 from distill.labelling import METHODS, derive_labels, make_policy
+from distill.labelling.known import node_test
 from distill.records import Chain, Outcome, StepStatus
 
 CORRECT, INCORRECT, UNDECIDED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNDECIDED
@@ -18,7 +19,9 @@ FIXED = {"sequential": False, "floor": 0.0}
 
 
 @pytest.mark.parametrize("count_outcome", [True, False])
-@pytest.mark.parametrize("adaptive", [{}, FIXED, {"repair": 0.0}, {"relative": False, "floor": 0.0}])
+@pytest.mark.parametrize(
+    "adaptive", [{}, FIXED, {"repair": 0.0}, {"relative": False, "floor": 0.0}, {"bisect": False}]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_short_chain_is_labelled_exactly(
     method: str, adaptive: dict[str, object], count_outcome: bool
@@ -54,6 +57,23 @@ def test_a_chain_of_500_steps_takes_ten_probes() -> None:
     gathered = gather(make_settings(), chain, perfect(333))
     assert derive_labels([chain], gathered.events, make_settings())[0][1] == 333
     assert len({request.step for request in gathered.requests}) <= 10
+
+
+def test_without_bisection_steps_are_asked_in_order_up_to_the_first_error() -> None:
+    in_order = gather(make_settings(adaptive={"bisect": False}), truthful_chain(20, 7), perfect(7))
+    assert list(dict.fromkeys(request.step for request in in_order.requests)) == [-1, *range(8)]
+
+
+def test_error_bounds_are_divided_among_the_nodes_that_a_search_can_visit() -> None:
+    def bound(**adaptive: object) -> float:
+        return node_test(make_settings(adaptive=adaptive).adaptive, 0.5, 9).false_negative
+
+    assert bound(false_negative=0.4) == pytest.approx(0.4 / 4)
+    assert bound(false_negative=0.4, bisect=False) == pytest.approx(0.4 / 8)
+    assert bound(false_negative=0.4, corrected=False) == 0.4
+    assert not {"bisect", "corrected"} & {*make_settings().model_dump()["adaptive"]}  # old fingerprints
+    dumped = make_settings(adaptive={"bisect": False, "corrected": False}).model_dump()["adaptive"]
+    assert (dumped["bisect"], dumped["corrected"]) == (False, False)
 
 
 @pytest.mark.parametrize("method", ["adaptive", "omegaprm"])
