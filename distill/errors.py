@@ -47,6 +47,10 @@ class UnreachableError(GeneratorError):
     """A server gave no answer in a way that may pass: no connection, or it is down or too busy."""
 
 
+class NeverAnsweredError(UnreachableError):
+    """A server that this engine has not had one answer of: a wrong URL, or a server that still starts."""
+
+
 class CheckerError(DistillError, RuntimeError):
     """A checker pool could not be started or kept alive. (A bad answer is a verdict, not an error.)"""
 

@@ -6,7 +6,8 @@ names a time (`Retry-After`), every request of this client waits for it, and a w
 that they do not come back all at once; such a try does not count, up to `PATIENCE_SECONDS`.
 
 What fails to the last try is told apart: a server out of reach (UnreachableError) may come back and says
-nothing against the request; whatever else it answers is an error of this request.
+nothing against the request; whatever else it answers is an error of this request. A server that has not
+answered this client once is given up sooner (NeverAnsweredError): mostly its URL is wrong.
 """
 
 import asyncio
@@ -23,11 +24,28 @@ from itertools import count
 from typing import Any
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, RefusedError, UnfitSettingError, UnreachableError, missing
+from distill.errors import (
+    GeneratorError,
+    NeverAnsweredError,
+    RefusedError,
+    UnfitSettingError,
+    UnreachableError,
+    missing,
+)
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
+FIRST_ANSWER_SECONDS = 30.0
+"""How long a server may be out of reach that never answered: a wrong URL shall not look like an outage."""
+CONNECT_SECONDS = 10.0
+"""For one connection: TCP's first three tries. More would take most of `FIRST_ANSWER_SECONDS`."""
+FIRST_ADVICE = (
+    "It never answered. If it is still starting (a large model takes minutes), wait until it is up. See that "
+    "server.url is right, with its version (/v1), and that every machine that runs an engine reaches it (try "
+    "`curl URL/models` there). What is finished is kept; give the same command again."
+)
+"""What to do about a server that gave not one answer."""
 LONGEST_SPREAD_SECONDS = 300.0
 PATIENCE_SECONDS = 1800.0
 """How long one request waits in all, because the server says so, before the server is out of reach."""
@@ -40,6 +58,13 @@ SPENT = "insufficient_quota"
 FLAGGED = ("flagged", "moderation")
 """Words of a 403 that is about one text, not about the key."""
 _SHOWN = 500
+_SEE = "See that the server runs and that server.url is right; lower batch_size if it is overloaded."
+_AGAIN = "It is out of reach. What is finished is kept; give the same command again when it answers."
+_ADVICE = {
+    GeneratorError: _SEE,
+    UnreachableError: f"{_SEE} {_AGAIN}",
+    NeverAnsweredError: FIRST_ADVICE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +82,14 @@ class Reply:
 
 
 class _TryAgainError(Exception):
-    """One try failed in a way that may pass; `seconds` is the wait that the server named. `away`: it tells
-    of the server, not of the request."""
+    """One try failed in a way that may pass; `seconds` is the wait that the server named, `kind` what is
+    raised if it does not pass."""
 
-    def __init__(self, reason: str, seconds: float | None = None, away: bool = False) -> None:
+    def __init__(
+        self, reason: str, kind: type[GeneratorError] = GeneratorError, seconds: float | None = None
+    ) -> None:
         super().__init__(reason)
-        self.seconds, self.away = seconds, away
+        self.kind, self.seconds = kind, seconds
 
 
 @dataclass
@@ -94,6 +121,8 @@ class HttpClient:
         self._not_before = self._spread = 0.0
         self._closed = False
         self.retries = 0
+        self.answered = False
+        """Whether the server ever answered, a 404 apart: some server answers so at any wrong URL."""
 
     async def get(self, path: str) -> Reply:
         """The reply to GET `path` (as `/models`)."""
@@ -106,6 +135,7 @@ class HttpClient:
             RefusedError: the server does not accept the key, or the quota is spent, or it names a wait of
                 more than `PATIENCE_SECONDS`.
             UnreachableError: it cannot be reached, or is busy, within `TRIES` tries or `PATIENCE_SECONDS`.
+            NeverAnsweredError: it was never reached, and is not within `FIRST_ANSWER_SECONDS`.
             GeneratorError: no success within `TRIES` tries, or a client that is closed.
         """
         return await self._ask("POST", path, body)
@@ -116,6 +146,7 @@ class HttpClient:
         here = await self._here()
         failed, waited = 0, 0.0
         async with here.room:
+            began = time.monotonic()
             for tries in count(1):
                 await self._wait_for_the_server()
                 try:
@@ -123,9 +154,8 @@ class HttpClient:
                 except _TryAgainError as error:
                     named = error.seconds
                     failed += named is None
-                    if failed == TRIES:
-                        kind = UnreachableError if error.away else GeneratorError
-                        raise kind(self._gave_up(method, path, error)) from None
+                    if failed == TRIES or _ends_early(error, tries, began):
+                        raise error.kind(self._gave_up(method, path, error, failed)) from None
                     if named is not None and waited + named > PATIENCE_SECONDS:
                         kind = RefusedError if named > PATIENCE_SECONDS else UnreachableError
                         raise kind(self._no_patience(error, named, waited)) from None
@@ -139,26 +169,32 @@ class HttpClient:
         try:
             async with session.request(method, url, json=body, allow_redirects=False) as response:
                 status, headers = response.status, response.headers
+                self.answered |= status != 404
                 text = (await response.read()).decode(errors="replace")
         except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = self._hide(f"{type(error).__name__}: {error}")
-            away = self._is_away(error)
-            raise _TryAgainError(reason, away=away) from None  # the cause holds the request, with the key
+            raise _TryAgainError(
+                reason, self._kind(error)
+            ) from None  # the cause holds the request, with the key
         if _refuses(status, text):
             raise RefusedError(self._not_allowed(status, text))
         if status in BUSY:
             wait = _retry_after(headers.get("Retry-After", ""))
-            raise _TryAgainError(f"status {status}: {self._hide(text)}", wait, status in AWAY)
+            kind = UnreachableError if status in AWAY else GeneratorError
+            raise _TryAgainError(f"status {status}: {self._hide(text)}", kind, wait)
         return self._reply(status, text)
 
-    def _is_away(self, error: Exception) -> bool:
-        """Whether there was no connection, or it broke. An answer that takes too long may be the request's
-        fault, and a certificate does not mend itself."""
+    def _kind(self, error: Exception) -> type[GeneratorError]:
+        """What it means that there was no connection, or that it broke. An answer that takes too long may be
+        the request's fault, and a certificate does not mend itself."""
         http = self._aiohttp
-        if isinstance(error, TimeoutError):
-            return isinstance(error, http.ConnectionTimeoutError)
+        late = isinstance(error, TimeoutError) and not isinstance(error, http.ConnectionTimeoutError)
         broken = isinstance(error, (http.ClientConnectionError, http.ClientPayloadError, OSError))
-        return broken and not isinstance(error, http.ClientSSLError)
+        if late or not broken:
+            return GeneratorError
+        if not self.answered:
+            return NeverAnsweredError
+        return GeneratorError if isinstance(error, http.ClientSSLError) else UnreachableError
 
     def _reply(self, status: int, text: str) -> Reply:
         if status >= 300:
@@ -177,7 +213,7 @@ class HttpClient:
     async def _back_off(self, tries: int, named: float | None) -> float:
         """Sleep before the next try; the seconds. Jitter keeps requests that failed, or waited for the same
         time of the server's, from coming back together."""
-        longest = min(FIRST_WAIT_SECONDS * 2 ** min(tries - 1, 30), LONGEST_WAIT_SECONDS)
+        longest = _longest_wait(tries)
         if named is None:
             seconds = random.uniform(longest / 2, longest)
         else:
@@ -187,13 +223,10 @@ class HttpClient:
         await asyncio.sleep(seconds)
         return seconds
 
-    def _gave_up(self, method: str, path: str, error: _TryAgainError) -> str:
-        resume = " It is out of reach. What is finished is kept; give the same command again when it answers."
+    def _gave_up(self, method: str, path: str, error: _TryAgainError, tries: int) -> str:
         return (
-            f"expected an answer of {self._server.url} to {method} {path}, found after {TRIES} tries: "
-            f"{error}. "
-            "See that the server runs and that server.url is right; lower batch_size if it is overloaded."
-            f"{resume if error.away else ''}"
+            f"expected an answer of {self._server.url} to {method} {path}, found after {tries} tries: "
+            f"{error}. {_ADVICE[error.kind]}"
         )
 
     def _no_patience(self, error: Exception, named: float, waited: float) -> str:
@@ -223,7 +256,9 @@ class HttpClient:
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
             session = self._aiohttp.ClientSession(
                 headers=headers,
-                timeout=self._aiohttp.ClientTimeout(total=self._server.timeout_seconds, sock_connect=30),
+                timeout=self._aiohttp.ClientTimeout(
+                    total=self._server.timeout_seconds, sock_connect=CONNECT_SECONDS
+                ),
                 connector=self._aiohttp.TCPConnector(limit=self._concurrency),
             )
             self._open = _Open(loop, session, asyncio.Semaphore(self._concurrency))
@@ -235,6 +270,17 @@ class HttpClient:
         if self._open is not None and self._open.loop is asyncio.get_running_loop():
             await self._open.session.close()
         self._open = None
+
+
+def _longest_wait(tries: int) -> float:
+    """The most seconds to sleep after `tries` tries (from 1)."""
+    return min(FIRST_WAIT_SECONDS * 2 ** min(tries - 1, 30), LONGEST_WAIT_SECONDS)
+
+
+def _ends_early(error: _TryAgainError, tries: int, began: float) -> bool:
+    """Whether another wait would be too long for a server that never answered."""
+    late = time.monotonic() - began + _longest_wait(tries) > FIRST_ANSWER_SECONDS
+    return late and error.kind is NeverAnsweredError
 
 
 def _read_key(variable: str | None) -> str:

@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from distill.config import GeneratorSettings
-from distill.errors import GeneratorError, RefusedError, UnfaithfulPrefixError
+from distill.errors import GeneratorError, NeverAnsweredError, RefusedError, UnfaithfulPrefixError
 from distill.records import Usage
 from generators.base import Completion, Sample
-from generators.http_client import HttpClient, Reply
+from generators.http_client import FIRST_ADVICE, HttpClient, Reply
 from generators.openai_wire import Chat, Tokens, read_choices, read_usage
 from generators.prompts import Prompts, load_tokenizer
 
@@ -44,7 +44,7 @@ class OpenAIGenerator:
         """
         if settings.server is None:
             raise GeneratorError("expected `server` with its `url` for backend 'openai', found none.")
-        self._settings = settings
+        self._settings, self._url = settings, settings.server.url
         self._client = HttpClient(settings.server, settings.batch_size)
         self._wire: Tokens | Chat
         if settings.tokenizer:
@@ -80,6 +80,7 @@ class OpenAIGenerator:
             UnfaithfulPrefixError: the server cannot continue exactly this prefix; the message says why.
             RefusedError: the server refuses the key, has no such model, or the quota is spent.
             UnreachableError: the server is out of reach, or too busy, after all retries.
+            NeverAnsweredError: it never was within reach, or its URL has answered with 404 only.
             GeneratorError: the server refuses this request, or gave up after all retries.
         """
         self._wire.check(prefix, n, self.name)
@@ -117,8 +118,7 @@ class OpenAIGenerator:
                 return await self._ask(prefix, n, left)
             return Completion((Sample((), "", "length"),) * n, Usage())
         if not reply.ok:
-            gone = reply.status == 404 and self._settings.model in reply.text
-            raise (RefusedError if gone else GeneratorError)(
+            raise GeneratorError(
                 f"{self.name} refuses a request of {len(prefix)} tokens (status {reply.status}): {reply.text}"
             )
         return self._wire.read(prefix, reply.data)
@@ -130,7 +130,20 @@ class OpenAIGenerator:
         if reply.status == 400 and isinstance(self._wire, Chat) and newer in reply.text:
             self._wire.limit_name = newer
             reply = await self._client.post(self._wire.path, body())
+        if reply.status == 404:
+            self._look_into_404(reply)
         return reply
+
+    def _look_into_404(self, reply: Reply) -> None:
+        """Raise an error where it is the model that is not found, or nothing else ever came from this URL."""
+        if self._settings.model in reply.text:
+            raise RefusedError(f"expected {self.name} at {self._url}, found status 404: {reply.text}")
+        if not self._client.answered:
+            tokens = " With a `tokenizer` it needs /completions; leave it out to use the chat endpoint."
+            raise NeverAnsweredError(
+                f"expected a server of OpenAI's protocol at {self._url}, found status 404 for POST "
+                f"{self._wire.path}: {reply.text}. {FIRST_ADVICE}{tokens if self._settings.tokenizer else ''}"
+            )
 
     async def _ask_context(self) -> int:
         """The most tokens of a sequence, as vLLM and SGLang tell it; 0 when the server does not."""

@@ -1,4 +1,4 @@
-"""A vLLM engine (V1, 0.32) on a thread with an event loop of its own, restarted when it dies.
+"""A vLLM engine (V1, 0.32) on a thread with an event loop of its own, restarted when it dies or hangs.
 
 The engine's core is a process of its own; here live its queues and its detokeniser. The thread makes
 it independent of the caller's loop, which in tests and notebooks comes and goes.
@@ -20,6 +20,7 @@ from distill.config import GeneratorSettings
 from distill.errors import GeneratorError, UnfitSettingError, missing
 from generators.model_files import engine_threads
 from generators.prompts import load_fault
+from generators.vllm_watch import core_pids, end_if_hung
 from generators.weights import resolve_model
 
 MAX_RESTARTS = 3
@@ -91,6 +92,7 @@ class VllmEngine:
         self._settings, self._numbers = settings, itertools.count()
         self._llm: Any = None
         self._guard: subprocess.Popen[bytes] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._closed = False
         self.restarts = 0
         self._loop = asyncio.new_event_loop()
@@ -157,7 +159,7 @@ class VllmEngine:
         """The engine, started again if it died.
 
         Raises:
-            GeneratorError: it does not start, or died more than `MAX_RESTARTS` times.
+            GeneratorError: it does not start, or died (or hung) more than `MAX_RESTARTS` times.
         """
         async with self._starting:
             if self._llm is not None and not self._llm.errored:
@@ -168,7 +170,8 @@ class VllmEngine:
             if self.restarts > MAX_RESTARTS:
                 raise GeneratorError(f"vLLM's engine died {self.restarts} times; its own log says why.")
             self._llm = start_engine(self._settings)
-            self._guard = guard([p.pid for p in self._llm.engine_core.resources.engine_manager.processes])
+            self._guard = guard(core_pids(self._llm))
+            self._watch = asyncio.create_task(end_if_hung(self._llm))
             return self._llm
 
     def unfinished(self) -> int:

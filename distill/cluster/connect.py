@@ -12,7 +12,8 @@ from distill.errors import ClusterError
 
 
 def connect(settings: ClusterSettings) -> None:
-    """`ray.init`, for a local Ray tried twice: on a busy machine its processes may miss Ray's own deadline.
+    """`ray.init`, tried twice for a local Ray, whose processes may miss Ray's own deadline on a busy machine,
+    and for Ray Client, whose server on the head node starts a process for each client that may not come up.
 
     Raises:
         ClusterError: Ray does not start, or there is no cluster at the address.
@@ -30,7 +31,7 @@ def connect(settings: ClusterSettings) -> None:
                     half_started.kill()  # Ray leaves them, and they make the machine busier still
             if not isinstance(error, Exception):  # Ctrl-C
                 raise
-            if last or options["address"] != "local":
+            if last or not (options["address"] == "local" or isinstance(error, ConnectionAbortedError)):
                 raise ClusterError(_start_trouble(options["address"], error)) from error
 
 

@@ -45,6 +45,8 @@ class Cluster:
         self._noted: set[Resources] = set()
         self._replicas: Replicas | None = None
         self._worker_key: Any = None
+        self._answered: list[Any] = []
+        """Keys of released workers whose engines are known to answer."""
         self._board: Any = None
         self._ours = False
 
@@ -158,6 +160,8 @@ class Cluster:
         """End the workers that are alive, and give their memory back."""
         if self._replicas is not None:
             self._replicas.release()
+            if self._replicas.answered and self._worker_key not in self._answered:
+                self._answered.append(self._worker_key)
         self._replicas = self._worker_key = None
 
     def _require_room(self, replicas: int, resources: Resources) -> None:
@@ -187,6 +191,7 @@ class Cluster:
             )(worker)
             make = lambda: remote.remote(*args)  # noqa: E731
             self._replicas = Replicas(make, self._board, self._settings.retries, os.getcwd())
+            self._replicas.answered = key in self._answered
             self._worker_key = key
         return self._replicas
 

@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 from distill.cluster.board import BoardReporter, State
 from distill.cluster.faults import death, ends_the_run, outage_wait, raised
 from distill.cluster.tries import BLAMELESS, OUTAGES, Fault, FaultKind, Tries, UnitT
-from distill.errors import ClusterError, DistillError
+from distill.errors import ClusterError, DistillError, NeverAnsweredError
 
 POLL_SECONDS = 0.5
 ERRORS = 2
@@ -68,6 +68,8 @@ class Replicas:
     def __init__(self, make: Callable[[], Any], board: Any, retries: int, in_folder: str) -> None:
         self._make, self._board, self._retries, self._cwd = make, board, retries, in_folder
         self.alive: list[Replica] = []
+        self.answered = False
+        """Whether any of them generated a token in this command: its server, if it has one, is there."""
         self._made = self._failed_starts = self._given_up = 0
 
     def staff(self, count: int) -> None:
@@ -201,11 +203,12 @@ class ShardRun(Generic[UnitT]):
         try:
             result = ray.get(reference)
         except RayTaskError as error:
-            if ends_the_run(error.cause):
+            if ends_the_run(error.cause) or self._never_answered(error.cause):
                 raise error.cause from error
             unit = self._withdraw(replica, reference)
             fault = raised(unit.key, error)
             if fault.kind in OUTAGES:
+                self._replicas.answered |= fault.kind is FaultKind.SERVER
                 self._pause()
             else:
                 self._doubt(replica)
@@ -217,6 +220,11 @@ class ShardRun(Generic[UnitT]):
             replica.errors = self._pauses = 0
             self._tries.done(unit)
             self._outcomes.done(unit, result)
+
+    def _never_answered(self, error: BaseException) -> bool:
+        """Whether this is no outage but a server of which nobody had an answer. An engine that was replaced
+        during an outage had none itself, but others had."""
+        return isinstance(error, NeverAnsweredError) and not self._replicas.answered
 
     def _withdraw(self, replica: Replica, reference: Any) -> UnitT:
         unit: UnitT = replica.running.pop(reference)
@@ -261,6 +269,7 @@ class ShardRun(Generic[UnitT]):
         keys = {unit.key for replica in self._replicas.alive for unit in replica.running.values()}
         starting = [replica.key for replica in self._replicas.alive if replica.starting is not None]
         found = ray.get(self._board.read.remote([*keys, *starting]))
+        self._replicas.answered |= any(tokens for (_, _, tokens, _), _ in found.values())
         for key, (_, news) in found.items():
             if self._heard.get(key, (-1, 0.0))[0] != news:
                 self._heard[key] = (news, self._looked)

@@ -1,6 +1,7 @@
-"""What only a real vLLM engine shows: a death and a restart, aborts, a LoRA teacher, wrong arguments."""
+"""What only a real vLLM engine shows: deaths, hangs and restarts, aborts, a LoRA teacher, wrong arguments."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from distill.config import GeneratorSettings
 from distill.errors import GeneratorError
+from generators import vllm_watch
 from generators.load import load_generator
 from generators.weights import resolve_model
 
@@ -51,6 +53,26 @@ def test_an_engine_that_dies_is_started_again(teacher: str) -> None:
         await generator.close()
         with pytest.raises(GeneratorError, match="closed"):
             await generator.sample(prefix, 1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_hung_engine_is_started_again(teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_watch, "HUNG_SECONDS", 20.0)
+    generator = vllm(teacher, max_new_tokens=200)
+    prefix = generator.prompt(QUESTION)
+    (core,) = vllm_watch.core_pids(generator.engine._llm)
+
+    async def scenario() -> None:
+        assert (await generator.sample(prefix, 2, 0)).samples
+        await asyncio.sleep(30)
+        assert generator.engine.restarts == 0, "an idle engine is silent and does not hang"
+        psutil.Process(core).send_signal(signal.SIGSTOP)
+        asked = [generator.sample(prefix, 4, i) for i in range(3)]
+        assert all(len(c.samples) == 4 for c in await asyncio.gather(*asked))
+        assert generator.engine.restarts == 1
+        assert not psutil.pid_exists(core) or psutil.Process(core).status() == psutil.STATUS_ZOMBIE
+        await generator.close()
 
     asyncio.run(scenario())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,7 @@ from test_generators_openai import (
     _quick,
     answering,
     ask_client,
+    fine,
     flaky,
     openai,
     sample,
@@ -21,7 +23,7 @@ from test_generators_openai import (
 )
 
 from distill.config import ServerSettings
-from distill.errors import GeneratorError, RefusedError, UnreachableError
+from distill.errors import GeneratorError, NeverAnsweredError, RefusedError, UnreachableError
 from generators import http_client
 from generators.http_client import HttpClient
 
@@ -106,14 +108,12 @@ class TestOutages:
             with pytest.raises(UnreachableError, match=told):
                 ask_client(url)
 
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1"])
-    def test_no_connection(self, url: str) -> None:
-        with pytest.raises(UnreachableError, match="out of reach"):
-            ask_client(url)
-
-    def test_connections_that_break(self) -> None:
-        with answering(flaky(FAULTS["dropped"], times=99)) as url, pytest.raises(UnreachableError):
-            ask_client(url)
+    def test_connections_that_break_after_an_answer(self) -> None:
+        dropped = FAULTS["dropped"]
+        with answering(lambda request, number: dropped(request) if number > 1 else fine()) as url:
+            with pytest.raises(UnreachableError, match=r"4 tries.*out of reach") as caught:
+                ask_client(url, times=2, concurrency=1)
+            assert not isinstance(caught.value, NeverAnsweredError)
 
     @pytest.mark.parametrize("fault", ["broken", "slow", "garbage"])
     def test_what_may_be_the_requests_fault(self, fault: str) -> None:
@@ -121,6 +121,68 @@ class TestOutages:
             ask_client(url, timeout_seconds=0.2)
         assert not isinstance(caught.value, UnreachableError)
         assert "out of reach" not in str(caught.value)
+
+
+class TestFirstAnswer:
+    """A server that never answered is mostly a wrong URL: no outage to wait out for hours."""
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1"])
+    def test_no_connection(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        monkeypatch.setattr(http_client, "TRIES", 99)
+        monkeypatch.setattr(http_client, "FIRST_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(http_client, "FIRST_ANSWER_SECONDS", 1.0)
+        began = time.monotonic()
+        told = rf"answer of {url} to POST /x, found after \d tries: Client.*still starting.*same command"
+        with pytest.raises(NeverAnsweredError, match=told):
+            ask_client(url)
+        assert time.monotonic() - began < 3
+
+    def test_connections_that_break(self) -> None:
+        with answering(flaky(FAULTS["dropped"], times=99)) as url, pytest.raises(NeverAnsweredError):
+            ask_client(url)
+
+    def test_tls_where_the_server_speaks_none(self) -> None:
+        with answering(flaky(FAULTS["garbage"])) as url, pytest.raises(NeverAnsweredError):
+            ask_client(url.replace("http:", "https:"))
+
+    def test_a_server_that_is_up_after_a_few_tries(self) -> None:
+        with answering(flaky(FAULTS["dropped"], times=3)) as url:
+            (reply,) = ask_client(url)
+        assert reply.ok
+
+    def test_the_waits_end_within_half_a_minute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_client, "FIRST_WAIT_SECONDS", 0.5)
+        clock, error = [0.0], http_client._TryAgainError("refused", NeverAnsweredError)
+        monkeypatch.setattr(http_client.time, "monotonic", lambda: clock[0])
+        for share in (0.5, 1.0):
+            clock[0], tries = 0.0, 1
+            while not http_client._ends_early(error, tries, 0.0):
+                clock[0] += share * http_client._longest_wait(tries)
+                tries += 1
+            assert 10 < clock[0] <= 30
+
+    @pytest.mark.parametrize(
+        ("tokens", "told"), [({}, ""), ({"tokenizer": TEACHER, "chat": False}, "leave it out")]
+    )
+    def test_nothing_at_the_url(self, tokens: dict[str, Any], told: str) -> None:
+        with answering(lambda request, number: web.Response(status=404, text="no route")) as url:
+            generator = openai(url, **tokens)
+            why = f"protocol at {url}, found status 404 for POST .*no route.*with its version.*{told}"
+            with pytest.raises(NeverAnsweredError, match=why):
+                sample(generator, generator.prompt(QUESTION))
+
+    def test_a_404_after_an_answer_is_of_one_request(self) -> None:
+        missing = web.Response(status=404, text="no route")
+        with answering(lambda request, number: fine() if number == 1 else missing) as url:
+            generator = openai(url)
+
+            async def scenario() -> None:
+                await generator.sample(generator.prompt(QUESTION), 1, 0)
+                with pytest.raises(GeneratorError, match="refuses a request") as caught:
+                    await generator.sample(generator.prompt(QUESTION), 1, 0)
+                assert not isinstance(caught.value, UnreachableError | RefusedError)
+
+            asyncio.run(scenario())
 
 
 class TestRefusals:
@@ -144,13 +206,13 @@ class TestRefusals:
             (reply,) = ask_client(url)
         assert (reply.status, reply.ok) == (403, False)
 
-    @pytest.mark.parametrize(("text", "refused"), [("no model `served` here", True), ("no route", False)])
-    def test_a_model_that_the_server_does_not_have(self, text: str, refused: bool) -> None:
+    @pytest.mark.parametrize("tokens", [{}, {"tokenizer": TEACHER, "chat": False}])
+    def test_a_model_that_the_server_does_not_have(self, tokens: dict[str, Any]) -> None:
+        text = "no model `served` here"
         with answering(lambda request, number: web.Response(status=404, text=text)) as url:
-            generator = openai(url)
-            with pytest.raises(GeneratorError, match=text) as caught:
+            generator = openai(url, **tokens)
+            with pytest.raises(RefusedError, match=text):
                 sample(generator, generator.prompt(QUESTION))
-        assert isinstance(caught.value, RefusedError) is refused
 
     def test_a_key_that_may_not_list_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def refuse(self: ModelServer, request: web.Request) -> web.Response:

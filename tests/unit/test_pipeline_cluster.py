@@ -34,6 +34,7 @@ from distill.errors import (
 from distill.stages.shards import merged
 
 LATE = Exception("The current node timed out during startup.")
+ABORTED = ConnectionAbortedError("Initialization failure from server: Starting Ray client server failed.")
 
 
 class Starts:
@@ -55,6 +56,9 @@ class Starts:
         ((LATE,), "local", 2, ""),
         ((LATE, LATE), "local", 2, r"timed out during startup\. Wait until the machine is less busy"),
         ((ConnectionError("no cluster"),), "auto", 1, "no cluster.*cluster.address"),
+        ((ABORTED,), "ray://head:10001", 2, ""),
+        ((ABORTED, ABORTED), "ray://head:10001", 2, "server failed.*cluster.address"),
+        ((ConnectionError("nobody"),), "ray://head:10001", 1, "nobody.*cluster.address"),
     ],
 )
 def test_a_late_start_is_tried_once_more(

@@ -19,7 +19,7 @@ from distill.cluster.faults import LONGEST_OUTAGE_WAIT_SECONDS, ends_the_run, ou
 from distill.cluster.shards import Replica, ShardRun
 from distill.cluster.tries import BLAMELESS_ALLOWED, SERVER_OUTAGES_ALLOWED, Tries
 from distill.config import ClusterSettings, Recipe
-from distill.errors import ArtifactError, StoreError, UnreachableError
+from distill.errors import ArtifactError, NeverAnsweredError, StoreError, UnreachableError
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.remote import RemotePath
@@ -148,7 +148,9 @@ class Engine:
         value: Any
 
 
-def run_shards(monkeypatch: pytest.MonkeyPatch, engine: Engine, units: int) -> tuple[Clock, list[str]]:
+def run_shards(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, units: int, answered: bool = False
+) -> tuple[Clock, list[str]]:
     """`units` shards over one worker; the clock, and what ended how."""
     clock, ended = Clock(), []
 
@@ -161,7 +163,9 @@ def run_shards(monkeypatch: pytest.MonkeyPatch, engine: Engine, units: int) -> t
     monkeypatch.setattr(ray, "wait", lambda references, **_: (references[:1], references[1:1]))
     monkeypatch.setattr(ray, "get", get)
     replica = Replica("engine-1", engine, None)
-    replicas: Any = SimpleNamespace(alive=[replica], staff=lambda count: None, drop=lambda replica: 1 / 0)
+    replicas: Any = SimpleNamespace(
+        alive=[replica], staff=lambda count: None, drop=lambda replica: 1 / 0, answered=answered
+    )
     outcomes: Any = SimpleNamespace(
         done=lambda unit, result: ended.append(f"done {unit.key}"),
         set_aside=lambda unit, fault, tries: ended.append(f"set aside {unit.key}"),
@@ -203,6 +207,43 @@ def test_a_server_may_stay_away_for_hours(monkeypatch: pytest.MonkeyPatch) -> No
         run_shards(monkeypatch, engine, 1)
     assert engine.calls == SERVER_OUTAGES_ALLOWED + 1
     assert sum(outage_wait(n + 1) for n in range(SERVER_OUTAGES_ALLOWED)) > 1.9 * 3600
+
+
+def test_a_server_that_never_answered_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine([raising(NeverAnsweredError("wrong URL?"))] * 9)
+    with pytest.raises(NeverAnsweredError, match="wrong URL"):
+        run_shards(monkeypatch, engine, 2)
+    assert engine.calls == 1
+
+
+def test_an_engine_that_is_replaced_during_an_outage_waits_like_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own client had no answer yet; earlier ones had, or met an outage."""
+    late = raising(NeverAnsweredError("wrong URL?"))
+    _, ended = run_shards(monkeypatch, Engine([late, late, {}]), 1, answered=True)
+    assert ended == ["server out of reach 0"] * 2 + ["done 0"]
+    _, ended = run_shards(monkeypatch, Engine([raising(UnreachableError("503")), late, {}]), 1)
+    assert ended == ["server out of reach 0"] * 2 + ["done 0"]
+
+
+def test_a_token_says_that_the_server_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on the board, and remembered for the engine's next workers when these are released."""
+    monkeypatch.setattr(ray, "get", lambda found: found)
+    cluster = Cluster(ClusterSettings(address="auto"))
+
+    def answered(tokens: int) -> bool:
+        found = {"0": ((0.0, 2.0, tokens, ""), 1)}
+        board = SimpleNamespace(read=SimpleNamespace(remote=lambda keys: found))
+        replicas = cluster._workers_for(Engine, ([],), Resources())
+        nothing: Any = None
+        run = ShardRun(replicas, 1, "write", Tries([], 0, list, 8), nothing, board, 1.0, print, print)
+        run._look()
+        cluster.release_workers()
+        return replicas.answered
+
+    assert [answered(tokens) for tokens in (0, 5, 0)] == [False, True, True]
+    assert not cluster._workers_for(Engine, ([1],), Resources()).answered
 
 
 def test_a_request_that_breaks_a_server_which_answers_others_is_set_aside() -> None:
