@@ -107,19 +107,20 @@ def prmbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
 
 def best_of_n(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """Best-of-n, majority and weighted majority over candidates; those without `scores` are scored here,
-    those without `correct` are judged against their `reference` by the exact checker."""
+    those without `correct` are judged against their `reference` by the exact checker. Where there is no
+    `answer`, the checker reads it from the steps."""
     candidates = read_candidates(source.path, source.limit, source.split)
     missing = [i for i, item in enumerate(candidates) if item.scores is None]
     found = verifier.score([(candidates[i].question, candidates[i].steps) for i in missing])
     scores = dict(zip(missing, map(tuple, found)))
-    outcomes = _outcomes(candidates)
+    judged = _judged(candidates)
     chains = [
         ScoredChain(
             problem_id=content_id("problem", item.question),
             chain_id=str(index),
             steps=item.steps,
-            answer=item.answer,
-            outcome=outcomes[index],
+            answer=judged[index][1],
+            outcome=judged[index][0],
             truth=None,
             scores={NAME: item.scores if item.scores is not None else scores[index]},
         )
@@ -235,16 +236,18 @@ def _first_errors(scored: Sequence[ScoredChain], threshold: float) -> FirstError
     return FirstErrors(*(np.array(column, dtype=np.int64) for column in (predicted, truth, problems)))
 
 
-def _outcomes(candidates: Sequence[Candidate]) -> list[Outcome]:
-    """What is known of each answer: `correct` as given, else the exact checker's verdict."""
+def _judged(candidates: Sequence[Candidate]) -> list[tuple[Outcome, str]]:
+    """What is known of each answer, `correct` as given or else the exact checker's verdict, and the answer:
+    as given, or else as the checker read it."""
     asked = [i for i, item in enumerate(candidates) if item.correct is None]
-    found = {i: Outcome.CORRECT if item.correct else Outcome.INCORRECT for i, item in enumerate(candidates)}
-    if asked:
-        with checkers.Pool(workers=1) as pool:
-            pairs = [(candidates[i].answer, candidates[i].reference) for i in asked]
-            verdicts = pool.map("math", pairs)
-        found |= {i: Outcome(verdict.status.value) for i, verdict in zip(asked, verdicts)}
-    return [found[i] for i in range(len(candidates))]
+    found = [(Outcome.CORRECT if item.correct else Outcome.INCORRECT, item.answer) for item in candidates]
+    with checkers.Pool(workers=1) as pool:
+        texts = [candidates[i].answer or "\n".join(candidates[i].steps) for i in asked]
+        verdicts = pool.map("math", [(text, candidates[i].reference) for i, text in zip(asked, texts)])
+    for i, verdict in zip(asked, verdicts):
+        read = verdict.compared[0] if verdict.compared else ""
+        found[i] = Outcome(verdict.status.value), candidates[i].answer or read
+    return found
 
 
 def _cost(verifier: Verifier) -> Figures:

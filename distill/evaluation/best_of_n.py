@@ -127,13 +127,15 @@ def best_of(pools: Pools, rank_PN: Floats, n: int) -> Floats:
 
 
 def majority(pools: Pools, weight_PN: Floats | None, n: int, seed: int) -> Floats:
-    """Expected correctness of the answer with most votes (or most weight) among n chains. [P]
+    """Expected correctness of the answer with most votes (or most weight) among n chains; nan where no chain
+    of any problem has an answer to vote for. [P]
 
     Self-consistency (arXiv 2203.11171); with weights, verifier-weighted voting (arXiv 2206.02336).
     """
     values = np.full(len(pools.chain_PN), np.nan)
+    votes = (pools.answer_PN >= 0).any()
     for row, size in enumerate(pools.size_P):
-        if size:
+        if size and votes:
             weights = np.ones(size) if weight_PN is None else weight_PN[row, :size]
             values[row] = _vote(
                 pools.answer_PN[row, :size],

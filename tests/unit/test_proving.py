@@ -106,6 +106,32 @@ def test_best_of_n_is_written_either_way(verifier: Path, tmp_path: Path) -> None
     assert found[0]["n"] == 2
 
 
+def test_candidates_without_an_answer_are_judged_by_their_steps(verifier: Path, tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": "Q",
+            "steps": [f"1 + {n - 1} = {n}", f"Answer: {n}"],
+            "reference": "3",
+            "scores": [0.1, 0.2],
+        }
+        for n in (3, 3, 2)
+    ]
+    found = prove(verifier, "best-of-n", str(write(tmp_path / "steps.jsonl", rows)), show=len)["best_of_n"]
+    assert found["pass_at_1"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["majority_3"] == 1.0
+    with pytest.raises(DataError, match="expected `answer` or `steps` to judge"):
+        prove(verifier, "best-of-n", str(write(tmp_path / "bare.jsonl", [known])), show=len)
+
+
+def test_without_any_answer_there_is_no_vote(verifier: Path, tmp_path: Path) -> None:
+    rows = [{"question": "Q", "steps": ["1"], "correct": i == 1, "scores": [0.1 * i]} for i in range(2)]
+    found = prove(verifier, "best-of-n", str(write(tmp_path / "given.jsonl", rows)), show=len)["best_of_n"]
+    assert found["verifier_2"] == 1.0
+    assert "majority_2" not in found
+    assert not found["majority"]
+    assert found["gap_closed_by"].keys() == {"verifier"}
+
+
 def test_cost_is_that_of_scoring(verifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second to read the data and half a second for the intervals, which no chain costs."""
     load, evaluate = proving.load_source, proving.evaluate
