@@ -107,15 +107,8 @@ def test_best_of_n_is_written_either_way(verifier: Path, tmp_path: Path) -> None
 
 
 def test_candidates_without_an_answer_are_judged_by_their_steps(verifier: Path, tmp_path: Path) -> None:
-    rows = [
-        {
-            "question": "Q",
-            "steps": [f"1 + {n - 1} = {n}", f"Answer: {n}"],
-            "reference": "3",
-            "scores": [0.1, 0.2],
-        }
-        for n in (3, 3, 2)
-    ]
+    known = {"question": "Q", "reference": "3", "scores": [0.1, 0.2]}
+    rows = [known | {"steps": [f"1 + {n - 1} = {n}", f"Answer: {n}"]} for n in (3, 3, 2)]
     found = prove(verifier, "best-of-n", str(write(tmp_path / "steps.jsonl", rows)), show=len)["best_of_n"]
     assert found["pass_at_1"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["majority_3"] == 1.0
