@@ -11,6 +11,7 @@ import checkers
 from distill.config import EvaluationSettings
 from distill.dataset.benchmarks import Candidate, read_candidates, read_prmbench, read_processbench
 from distill.dataset.imports import SourceSettings, load_source
+from distill.dataset.text import normalise
 from distill.errors import DataError
 from distill.evaluation.evaluate import evaluate
 from distill.evaluation.metrics import FirstErrors
@@ -57,7 +58,8 @@ def prove(
         raise DataError("expected --data: a file, a folder, or a dataset on the hub; found none")
     verifier = Verifier.from_pretrained(folder)
     if fit is not None:
-        verifier = fitted(verifier, fit, fit_split)
+        measured_on = questions(benchmark, SourceSettings(path=data, split=split))
+        verifier = fitted(verifier, SourceSettings(path=fit, split=fit_split), measured_on, show)
     figures = BENCHMARKS[benchmark](verifier, SourceSettings(path=data, split=split, limit=limit), seed)
     found: Figures = {"benchmark": benchmark, "data": data, "split": split, "limit": limit, **figures}
     found |= {"threshold": verifier.threshold, "temperature": verifier.calibration.temperature}
@@ -75,13 +77,43 @@ def prove(
     return found
 
 
-def fitted(verifier: Verifier, source: str, split: str | None = None) -> Verifier:
-    """The verifier with temperature and threshold fitted on the labelled chains of `source`."""
-    chains, _ = load_source(SourceSettings(path=source, split=split))
-    known = examples(chains, True)
+def fitted(verifier: Verifier, source: SourceSettings, measured_on: set[str], show: Show) -> Verifier:
+    """The verifier with temperature and threshold fitted on the labelled chains of `source`, without those
+    whose question is in `measured_on` (normalised).
+
+    Raises:
+        DataError: none is left.
+    """
+    chains, _ = load_source(source)
+    fresh = [item for item in chains if normalise(item.problem.question) not in measured_on]
+    if not fresh:
+        raise DataError(
+            f"expected chains to fit on in {source.path}, found {len(chains):,}, all of questions that are "
+            "measured on; give others to --fit"
+        )
+    if len(fresh) < len(chains):
+        show(
+            f"fit on {len(fresh):,} chains of {source.path}; "
+            f"{len(chains) - len(fresh):,} measured on left out"
+        )
+    known = examples(fresh, True)
     return verifier.calibrated(
         calibrate(verifier.margins([(e.question, e.steps) for e in known]), known).calibration
     )
+
+
+def questions(benchmark: str, source: SourceSettings) -> set[str]:
+    """The normalised questions of a benchmark's data."""
+    if benchmark == "best_of_n":
+        found = [item.question for item in read_candidates(source.path, source.limit, source.split)]
+    elif benchmark == "prmbench":
+        found = [chain.question for chain in read_prmbench(source.path, source.limit, source.split)]
+    elif benchmark == "processbench":
+        subsets = read_processbench(source.path, source.limit, source.split)
+        found = [item.problem.question for chains in subsets.values() for item in chains]
+    else:
+        found = [item.problem.question for item in load_source(source)[0]]
+    return set(map(normalise, found))
 
 
 def processbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:

@@ -125,6 +125,17 @@ def test_without_any_answer_there_is_no_vote(verifier: Path, tmp_path: Path) -> 
     assert found["gap_closed_by"].keys() == {"verifier"}
 
 
+@pytest.mark.parametrize("benchmark", ["steps", "processbench", "adversarial"])
+def test_nothing_is_fitted_on_what_is_measured(verifier: Path, tmp_path: Path, benchmark: str) -> None:
+    data = str(write(tmp_path / "data.jsonl", chains("Q", 4)))
+    mixed = [row | {"question": row["question"].upper()} for row in chains("q", 4)] + chains("Other", 6)
+    told: list[str] = []
+    prove(verifier, benchmark, data, fit=str(write(tmp_path / "fit.jsonl", mixed)), show=told.append)
+    assert f"fit on 6 chains of {tmp_path / 'fit.jsonl'}; 4 measured on left out" in told
+    with pytest.raises(DataError, match="found 4, all of questions that are measured on"):
+        prove(verifier, benchmark, data, fit=data, show=len)
+
+
 def test_cost_is_that_of_scoring(verifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second to read the data and half a second for the intervals, which no chain costs."""
     load, evaluate = proving.load_source, proving.evaluate
