@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from distill import proving
 from distill.cli import app
 from distill.dataset.imports import SourceSettings, load_source
-from distill.errors import DataError
+from distill.errors import ArtifactError, DataError
 from distill.proving import prove
+from distill.stages.evaluation import _figures
 from distill.verifier import ChainFormat
 from distill.verifier.package import Package, write_package
 
@@ -134,6 +135,26 @@ def test_nothing_is_fitted_on_what_is_measured(verifier: Path, tmp_path: Path, b
     assert f"fit on 6 chains of {tmp_path / 'fit.jsonl'}; 4 measured on left out" in told
     with pytest.raises(DataError, match="found 4, all of questions that are measured on"):
         prove(verifier, benchmark, data, fit=data, show=len)
+
+
+def test_figures_with_no_place_are_told_before_the_evaluation(verifier: Path, tmp_path: Path) -> None:
+    data = str(write(tmp_path / "data.jsonl", chains("Q", 4)))
+    where = tmp_path / "data.jsonl" / "out.json"
+    ran = CliRunner().invoke(app, ["eval", str(verifier), "--data", data, "--json", str(where)])
+    assert isinstance(ran.exception, ArtifactError)
+    assert str(ran.exception).startswith(f"cannot write {where}")
+    assert not ran.output
+
+
+def test_a_file_to_score_in_another_encoding_is_told(verifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "latin.jsonl").write_bytes('{"question": "Café?"}'.encode("latin-1"))
+    ran = CliRunner().invoke(app, ["score", str(verifier), str(tmp_path / "latin.jsonl"), "--no-checks"])
+    assert isinstance(ran.exception, DataError)
+    assert "is not UTF-8 text" in str(ran.exception)
+
+
+def test_an_f1_without_bounds_has_figures() -> None:
+    assert _figures({"f1": {"value": 0.5}}) == {"f1": 0.5, "f1_interval": [None, None]}
 
 
 def test_cost_is_that_of_scoring(verifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
