@@ -77,6 +77,8 @@ class ProblemSettings(Settings):
         for name, sources in read_by.items():
             if getattr(self, name) != type(self).model_fields[name].default and self.source not in sources:
                 raise ValueError(f"`{name}` is for source {sources}, found source '{self.source}'")
+        if self.domain == "code" and self.columns != COLUMNS:
+            raise ValueError("`columns` is not for domain 'code', whose files have columns of their own")
         return self
 
 

@@ -30,6 +30,10 @@ def recipe(**parts: Any) -> Recipe:
         ("problems: {split: test}", "`split` is for source hub, found source 'world'"),
         ("problems: {source: file, path: r.yaml, split: test}", "`split` is for source hub, found"),
         ("problems: {source: file, path: r.yaml, worlds: [code]}", "`worlds` is for source world"),
+        (
+            "problems: {source: file, path: r.yaml, domain: code, columns: {question: q}}",
+            "`columns` is not for domain 'code'",
+        ),
         ("problems: {domain: logic}", "problems.domain is for data of your own, found 'logic'"),
     ],
 )
