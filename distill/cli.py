@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,7 +64,8 @@ def main() -> None:
         Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except (_Stopped, KeyboardInterrupt):
-        Console(stderr=True).print("\nstopped. What is finished is kept: give the same command to go on.")
+        kept = " What is finished is kept: give the same command to go on."
+        Console(stderr=True).print(f"\nstopped.{kept if sys.argv[1:2] and sys.argv[1] in RESUMING else ''}")
         _leave(130)
 
 
@@ -81,6 +83,8 @@ def _leave(code: int) -> None:
 
 
 SET_ASIDE_EXIT = 3
+RESUMING = ("run", "pilot", "train", "pretrain")
+"""Commands that go on where they were stopped."""
 
 
 class ExportFormat(StrEnum):
@@ -183,7 +187,7 @@ def score(
     from distill.scoring import score_lines
     from distill.storage import local_copy, locate
 
-    lines = sys.stdin if file == "-" else _open(file)
+    lines = _utf8(sys.stdin if file == "-" else _open(file), file)
     with local_copy(locate(verifier)) as folder:
         for row in score_lines(folder, lines, checks):
             typer.echo(json.dumps(row, ensure_ascii=False))
@@ -196,6 +200,26 @@ def _open(file: str) -> Any:
         return open(file, encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _utf8(lines: Iterable[str], file: str) -> Iterator[str]:
+    from distill.errors import DataError
+
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text ({error.reason}): save it as UTF-8") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What writes to `path`: a folder that cannot be made and a full disk are told in one message."""
+    from distill.files import explain_disk
+
+    with explain_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_disk(path, only_full=True):
+        yield
 
 
 @app.command(
@@ -220,7 +244,9 @@ def train(
     given += [f"data={json.dumps([{'path': path} for path in data])}"] if data else []
     given += [f"verifier.base={json.dumps(base)}"] if base else []
     given += [f"out={json.dumps(str(out))}"] if out else []
-    typer.echo(train_on(read_settings(config, given), typer.echo))
+    settings = read_settings(config, given)
+    with _writing(settings.out):
+        typer.echo(train_on(settings, typer.echo))
 
 
 @app.command(epilog="Example: distill export runs/quickstart shipped --format w4a16")
@@ -238,7 +264,8 @@ def export(
     """Export a trained verifier; it is loaded and scored afresh, and refused where it lost a point of F1."""
     from distill.shipping import export_verifier
 
-    export_verifier(source, folder, made_as.value, check_data, typer.echo, split)
+    with _writing(folder):
+        export_verifier(source, folder, made_as.value, check_data, typer.echo, split)
     typer.echo(folder)
 
 
@@ -263,7 +290,8 @@ def evaluate(
     """Measure a verifier on a benchmark; every figure with its 95% interval. Nothing is fitted on `data`."""
     from distill.proving import prove
 
-    prove(verifier, benchmark, data, json_file, fit, limit, seed, typer.echo, split, fit_split)
+    with _writing(json_file) if json_file else nullcontext():
+        prove(verifier, benchmark, data, json_file, fit, limit, seed, typer.echo, split, fit_split)
 
 
 @app.command(epilog="Example: distill inspect runs/quickstart --chains 3")
@@ -325,7 +353,9 @@ def pretrain(
     from distill.loading import load_settings
     from generators.tiny.pretrain import pretrain as train
 
-    typer.echo(json.dumps(train(load_settings(recipe, PretrainSettings), folder, typer.echo)))
+    settings = load_settings(recipe, PretrainSettings)
+    with _writing(folder):
+        typer.echo(json.dumps(train(settings, folder, typer.echo)))
 
 
 @app.command(epilog="Example: distill doctor")

@@ -70,9 +70,15 @@ class ProblemSettings(Settings):
         return COLUMNS | given if isinstance(given, dict) else given
 
     @model_validator(mode="after")
-    def _needs_path(self) -> "ProblemSettings":
+    def _fits_the_source(self) -> "ProblemSettings":
         if self.source != "world" and not self.path:
             raise ValueError(f"source '{self.source}' needs a path")
+        read_by = {"path": "file or hub", "columns": "file or hub", "split": "hub", "worlds": "world"}
+        for name, sources in read_by.items():
+            if getattr(self, name) != type(self).model_fields[name].default and self.source not in sources:
+                raise ValueError(f"`{name}` is for source {sources}, found source '{self.source}'")
+        if self.domain == "code" and self.columns != COLUMNS:
+            raise ValueError("`columns` is not for domain 'code', whose files have columns of their own")
         return self
 
 
@@ -405,6 +411,16 @@ class Recipe(Settings):
     """Prices, for the report and `distill pilot`."""
     cluster: ClusterSettings = ClusterSettings()
     """Ray."""
+
+    @model_validator(mode="after")
+    def _domain_is_of_data(self) -> "Recipe":
+        domain = self.problems.domain
+        if domain != "math" and self.problems.source == "world" and self.chains.path is None:
+            raise ValueError(
+                f"problems.domain is for data of your own, found '{domain}' with problems.source 'world': "
+                "set the source to file or hub, or take problems.worlds"
+            )
+        return self
 
     @model_validator(mode="after")
     def _enough_heldout_chains(self) -> "Recipe":

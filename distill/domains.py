@@ -56,6 +56,12 @@ def proves(domain: str) -> bool:
     return _kind(domain) == "logic"
 
 
+def votes_by_value(domain: str) -> bool:
+    """Whether answers that are mathematically equal are one answer to a majority vote; else those of the same
+    text are, which are a digest of a program's outputs, or True, False and Unknown."""
+    return _kind(domain) not in ("logic", "code")
+
+
 def judged(pool: Any, asked: Sequence[Asked]) -> list[Any]:
     """What `pool` (a `checkers.Pool`) finds, in order: a verdict an answer, a list of them a chain."""
     found: list[Any] = [None] * len(asked)

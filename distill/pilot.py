@@ -1,7 +1,8 @@
 """`distill pilot`: label a small sample for real, then say what the full run would take.
 
-Teacher tokens scale with the number of problems; the tokens a second are those of the sample's own
-stages, so start-up is counted once and not scaled. Training and evaluation are not tried.
+Teacher tokens scale with the number of problems, and time with tokens. Time, and money by the hour, are at
+most: the sample's start-up is scaled too, and a sample of one shard keeps one engine busy. Training and
+evaluation are not tried.
 """
 
 from typing import Any
@@ -20,9 +21,10 @@ STAGES_READ = ("chains", "evidence", LAST_STAGE)
 
 
 def pilot(recipe: Recipe, sample: int, view: ProgressView) -> Table:
-    """Run `sample` problems through labelling in a run folder of their own; a table of what to expect."""
-    folder = execute(_small(recipe, sample), view, last=LAST_STAGE)
-    return _table(recipe, sample, estimate(recipe, sample, folder))
+    """Run `sample` problems (at most those asked for) through labelling in a run folder of their own; a table
+    of what to expect."""
+    folder = execute(_small(recipe, min(sample, recipe.problems.count)), view, last=LAST_STAGE)
+    return _table(recipe, estimate(recipe, folder))
 
 
 def _small(recipe: Recipe, sample: int) -> Recipe:
@@ -38,10 +40,11 @@ def _small(recipe: Recipe, sample: int) -> Recipe:
     )
 
 
-def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]:
+def estimate(recipe: Recipe, folder: RunFolder) -> dict[str, float]:
     """Measured rates of the sample and what follows for the full run (fractions, tokens, seconds)."""
     found = {name: manifest.stats for name in STAGES_READ if (manifest := folder.manifest(name))}
     chains, evidence, labels = (found[name] for name in STAGES_READ)
+    tried = max(chains["in"], 1)  # a file of chains may hold fewer problems than were asked for
     seconds = chains["seconds"] + evidence["seconds"]
     tokens = chains["generated_tokens"] + evidence["generated_tokens"]
     decided = chains["outcomes"].get("correct", 0) + chains["outcomes"].get("incorrect", 0)
@@ -50,9 +53,10 @@ def estimate(recipe: Recipe, sample: int, folder: RunFolder) -> dict[str, float]
     def full(kind: str) -> float:
         """Tokens of a kind in the full run, held-out chains included."""
         of_sample = chains[kind] + evidence[kind]
-        return of_sample / sample * recipe.problems.count + heldout * chains[kind] / max(chains["out"], 1)
+        return of_sample / tried * recipe.problems.count + heldout * chains[kind] / max(chains["out"], 1)
 
     return {
+        "problems": tried,
         "pass_rate": chains["outcomes"].get("correct", 0) / max(decided, 1),
         "steps_per_chain": sum(labels["outcomes"].values()) / max(labels["out"], 1),
         "tokens_per_chain": chains["generated_tokens"] / max(chains["out"], 1),
@@ -71,10 +75,9 @@ def _full_money(price: PriceSettings, figures: dict[str, float]) -> float:
     return money(price, Usage(*(round(figures[kind]) for kind in kinds)), figures["full_seconds"])
 
 
-def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
-    table = Table(
-        title=f"pilot of {recipe.name}: {sample} problems tried, {recipe.problems.count:,} asked for"
-    )
+def _table(recipe: Recipe, figures: dict[str, float]) -> Table:
+    tried, asked = figures["problems"], recipe.problems.count
+    table = Table(title=f"pilot of {recipe.name}: {tried} problems tried, {asked:,} asked for")
     table.add_column("what")
     table.add_column("figure", justify="right")
     rows: list[tuple[str, Any]] = [
@@ -87,7 +90,7 @@ def _table(recipe: Recipe, sample: int, figures: dict[str, float]) -> Table:
         ("full run: time of the teacher, at most", f"{figures['full_seconds'] / 60:,.1f} min"),
     ]
     if recipe.price:
-        rows.append(("full run: money", f"{_full_money(recipe.price, figures):,.2f}"))
+        rows.append(("full run: money, at most", f"{_full_money(recipe.price, figures):,.2f}"))
     else:
         rows.append(("full run: money", "give `price` in the recipe"))
     for what, figure in rows:

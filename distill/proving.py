@@ -11,6 +11,7 @@ import checkers
 from distill.config import EvaluationSettings
 from distill.dataset.benchmarks import Candidate, read_candidates, read_prmbench, read_processbench
 from distill.dataset.imports import SourceSettings, load_source
+from distill.dataset.text import normalise
 from distill.errors import DataError
 from distill.evaluation.evaluate import evaluate
 from distill.evaluation.metrics import FirstErrors
@@ -57,7 +58,8 @@ def prove(
         raise DataError("expected --data: a file, a folder, or a dataset on the hub; found none")
     verifier = Verifier.from_pretrained(folder)
     if fit is not None:
-        verifier = fitted(verifier, fit, fit_split)
+        measured_on = questions(benchmark, SourceSettings(path=data, split=split))
+        verifier = fitted(verifier, SourceSettings(path=fit, split=fit_split), measured_on, show)
     figures = BENCHMARKS[benchmark](verifier, SourceSettings(path=data, split=split, limit=limit), seed)
     found: Figures = {"benchmark": benchmark, "data": data, "split": split, "limit": limit, **figures}
     found |= {"threshold": verifier.threshold, "temperature": verifier.calibration.temperature}
@@ -75,13 +77,43 @@ def prove(
     return found
 
 
-def fitted(verifier: Verifier, source: str, split: str | None = None) -> Verifier:
-    """The verifier with temperature and threshold fitted on the labelled chains of `source`."""
-    chains, _ = load_source(SourceSettings(path=source, split=split))
-    known = examples(chains, True)
+def fitted(verifier: Verifier, source: SourceSettings, measured_on: set[str], show: Show) -> Verifier:
+    """The verifier with temperature and threshold fitted on the labelled chains of `source`, without those
+    whose question is in `measured_on` (normalised).
+
+    Raises:
+        DataError: none is left.
+    """
+    chains, _ = load_source(source)
+    fresh = [item for item in chains if normalise(item.problem.question) not in measured_on]
+    if not fresh:
+        raise DataError(
+            f"expected chains to fit on in {source.path}, found {len(chains):,}, all of questions that are "
+            "measured on; give others to --fit"
+        )
+    if len(fresh) < len(chains):
+        show(
+            f"fit on {len(fresh):,} chains of {source.path}; "
+            f"{len(chains) - len(fresh):,} measured on left out"
+        )
+    known = examples(fresh, True)
     return verifier.calibrated(
         calibrate(verifier.margins([(e.question, e.steps) for e in known]), known).calibration
     )
+
+
+def questions(benchmark: str, source: SourceSettings) -> set[str]:
+    """The normalised questions of a benchmark's data."""
+    if benchmark == "best_of_n":
+        found = [item.question for item in read_candidates(source.path, source.limit, source.split)]
+    elif benchmark == "prmbench":
+        found = [chain.question for chain in read_prmbench(source.path, source.limit, source.split)]
+    elif benchmark == "processbench":
+        subsets = read_processbench(source.path, source.limit, source.split)
+        found = [item.problem.question for chains in subsets.values() for item in chains]
+    else:
+        found = [item.problem.question for item in load_source(source)[0]]
+    return set(map(normalise, found))
 
 
 def processbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
@@ -107,19 +139,20 @@ def prmbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
 
 def best_of_n(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """Best-of-n, majority and weighted majority over candidates; those without `scores` are scored here,
-    those without `correct` are judged against their `reference` by the exact checker."""
+    those without `correct` are judged against their `reference` by the exact checker. Where there is no
+    `answer`, the checker reads it from the steps."""
     candidates = read_candidates(source.path, source.limit, source.split)
     missing = [i for i, item in enumerate(candidates) if item.scores is None]
     found = verifier.score([(candidates[i].question, candidates[i].steps) for i in missing])
     scores = dict(zip(missing, map(tuple, found)))
-    outcomes = _outcomes(candidates)
+    judged = _judged(candidates)
     chains = [
         ScoredChain(
             problem_id=content_id("problem", item.question),
             chain_id=str(index),
             steps=item.steps,
-            answer=item.answer,
-            outcome=outcomes[index],
+            answer=judged[index][1],
+            outcome=judged[index][0],
             truth=None,
             scores={NAME: item.scores if item.scores is not None else scores[index]},
         )
@@ -235,16 +268,18 @@ def _first_errors(scored: Sequence[ScoredChain], threshold: float) -> FirstError
     return FirstErrors(*(np.array(column, dtype=np.int64) for column in (predicted, truth, problems)))
 
 
-def _outcomes(candidates: Sequence[Candidate]) -> list[Outcome]:
-    """What is known of each answer: `correct` as given, else the exact checker's verdict."""
+def _judged(candidates: Sequence[Candidate]) -> list[tuple[Outcome, str]]:
+    """What is known of each answer, `correct` as given or else the exact checker's verdict, and the answer:
+    as given, or else as the checker read it."""
     asked = [i for i, item in enumerate(candidates) if item.correct is None]
-    found = {i: Outcome.CORRECT if item.correct else Outcome.INCORRECT for i, item in enumerate(candidates)}
-    if asked:
-        with checkers.Pool(workers=1) as pool:
-            pairs = [(candidates[i].answer, candidates[i].reference) for i in asked]
-            verdicts = pool.map("math", pairs)
-        found |= {i: Outcome(verdict.status.value) for i, verdict in zip(asked, verdicts)}
-    return [found[i] for i in range(len(candidates))]
+    found = [(Outcome.CORRECT if item.correct else Outcome.INCORRECT, item.answer) for item in candidates]
+    with checkers.Pool(workers=1) as pool:
+        texts = [candidates[i].answer or "\n".join(candidates[i].steps) for i in asked]
+        verdicts = pool.map("math", [(text, candidates[i].reference) for i, text in zip(asked, texts)])
+    for i, verdict in zip(asked, verdicts):
+        read = verdict.compared[0] if verdict.compared else ""
+        found[i] = Outcome(verdict.status.value), candidates[i].answer or read
+    return found
 
 
 def _cost(verifier: Verifier) -> Figures:

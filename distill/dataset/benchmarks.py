@@ -5,6 +5,8 @@
 | ProcessBench | `problem, steps, label` (0-based first error, -1 none); subset: file, split or column |
 | PRMBench | `modified_question, modified_process, error_steps` (1-based), `classification, idx` |
 | candidates | `question` (or `problem`), `steps` and/or `scores`, `answer`, `correct` (bool) or `reference` |
+
+A candidate without `answer` is judged by its steps.
 """
 
 from collections.abc import Iterator
@@ -148,6 +150,8 @@ def _candidate(row: dict[str, Any]) -> Candidate:
         raise DataError(f"expected `steps` to score or `scores`, found the columns {sorted(row)}")
     if row.get("correct") is None and row.get("reference") is None:
         raise DataError(f"expected `correct` (true, false) or `reference`, found the columns {sorted(row)}")
+    if row.get("correct") is None and not row.get("answer") and not steps:
+        raise DataError(f"expected `answer` or `steps` to judge, found the columns {sorted(row)}")
     correct = column(row, "correct", bool) if row.get("correct") is not None else None
     numbers = None if scores is None else tuple(map(float, scores))
     answer, reference = optional_text(row, "answer"), optional_text(row, "reference")

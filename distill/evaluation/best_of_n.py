@@ -11,7 +11,6 @@ Shapes: P = problems, N = most chains of a problem (padded), C = chains, L = mos
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import combinations
 from math import comb
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from distill.evaluation.bootstrap import Floats, Ints
 from distill.evaluation.metrics import Bools
+from distill.evaluation.votes import one_spelling
 from distill.records import Outcome, ScoredChain
 
 AGGREGATIONS = ("min", "product", "last", "mean")
@@ -29,7 +29,8 @@ SUBSETS = 512
 class Pools:
     """The decided chains of every problem: `chain_PN` indexes them, -1 where a problem has fewer.
 
-    `answer_PN` numbers a problem's distinct answers; -1 for no answer, which is no vote.
+    `answer_PN` numbers a problem's distinct answers (`distill.evaluation.votes`); -1 for no answer, which
+    is no vote.
     """
 
     chain_PN: Ints
@@ -60,23 +61,15 @@ def pool(scored: Sequence[ScoredChain], problem_C: Ints, n_problems: int) -> Poo
     shape = (n_problems, max(1, *map(len, members)) if members else 1)
     chain_PN, answer_PN = np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
     correct_PN = np.zeros(shape)
+    spellings = one_spelling([[scored[index] for index in indices] for indices in members])
     for row, indices in enumerate(members):
         answers: dict[str, int] = {}
         for column, index in enumerate(indices):
-            key = canonical_answer(scored[index].answer)
+            key = spellings[row].get(scored[index].answer.strip())
             chain_PN[row, column] = index
             correct_PN[row, column] = scored[index].outcome is Outcome.CORRECT
             answer_PN[row, column] = answers.setdefault(key, len(answers)) if key else -1
     return Pools(chain_PN, correct_PN, answer_PN)
-
-
-def canonical_answer(answer: str) -> str:
-    """One spelling for a vote: numbers by value ("1,200" = "1200.0", "1/2" = "0.5"), text by case."""
-    text = answer.strip().rstrip(".").strip()
-    try:
-        return str(Fraction(text.replace(",", "").removeprefix("$")))
-    except (ValueError, ZeroDivisionError):
-        return " ".join(text.casefold().split())
 
 
 def aggregate(scores_CL: Floats, how: str, log: bool) -> Floats:
@@ -134,13 +127,15 @@ def best_of(pools: Pools, rank_PN: Floats, n: int) -> Floats:
 
 
 def majority(pools: Pools, weight_PN: Floats | None, n: int, seed: int) -> Floats:
-    """Expected correctness of the answer with most votes (or most weight) among n chains. [P]
+    """Expected correctness of the answer with most votes (or most weight) among n chains; nan where no chain
+    of any problem has an answer to vote for. [P]
 
     Self-consistency (arXiv 2203.11171); with weights, verifier-weighted voting (arXiv 2206.02336).
     """
     values = np.full(len(pools.chain_PN), np.nan)
+    votes = (pools.answer_PN >= 0).any()
     for row, size in enumerate(pools.size_P):
-        if size:
+        if size and votes:
             weights = np.ones(size) if weight_PN is None else weight_PN[row, :size]
             values[row] = _vote(
                 pools.answer_PN[row, :size],

@@ -128,7 +128,10 @@ def _figures(scorer: dict[str, Any] | None) -> dict[str, Any]:
     """One scorer's figures with `f1` as a plain number and its interval beside it."""
     if not scorer or "f1" not in scorer:  # no exact truth, or held-out chains of one kind only
         return scorer or {}
-    return scorer | {"f1": scorer["f1"]["value"], "f1_interval": [scorer["f1"]["low"], scorer["f1"]["high"]]}
+    return scorer | {
+        "f1": scorer["f1"]["value"],
+        "f1_interval": [scorer["f1"].get("low"), scorer["f1"].get("high")],
+    }
 
 
 def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from distill.verifier.data import IGNORED
 
 Scores = list[list[float]]
 EXACT = "held-out problems, exact first errors"
+HELDOUT = "held-out problems, whose first errors are not known"
 LABELLED = "validation chains, whose first errors are not known exactly"
 """Whose labels an export's figures rest on, for its card."""
 CARD_FIGURES = ("f1", "auroc", "ece")
@@ -66,7 +67,7 @@ def export_and_score(
         measured_on(heldout, validation),
         recipe.verifier,
         folder,
-        provenance | {"measured_on": EXACT if heldout else LABELLED},
+        provenance | {"measured_on": whose_labels(heldout)},
         recipe.evaluation.bootstrap,
         recipe.seed,
         lambda done, total, part: report("export", done, total + 2, note=str(part.get("part", ""))),
@@ -110,6 +111,13 @@ def measured_on(heldout: list[ScoredChain], validation: list[LabelledChain]) -> 
     if heldout:
         return [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in heldout]
     return [HeldoutChain(r.problem.question, r.chain.steps, None, r.problem.id) for r in validation]
+
+
+def whose_labels(heldout: Sequence[ScoredChain]) -> str:
+    """What `measured_on` takes, and what is known of it, for the card."""
+    if not heldout:
+        return LABELLED
+    return EXACT if any(chain.truth is not None for chain in heldout) else HELDOUT
 
 
 class _Scorers:

@@ -212,7 +212,7 @@ def _forms(package: Package) -> str:
     forms = package.figures.get("forms", {})
     head = [
         "## What 4-bit costs",
-        "Every form against the model it was exported from, on the same held-out chains; shipped is the one "
+        "Every form against the model it was exported from, on the same chains; shipped is the one "
         "whose scores are nearest to full precision where that was trained. First-error F1 in "
         "points, with 95% bootstrap intervals over problems; each form has the temperature and threshold of "
         "the training that it was made from.\n",
@@ -223,7 +223,7 @@ def _forms(package: Package) -> str:
     full = package.figures.get("f1_full_precision")
     chains = max((item["chains"] for item in forms.values()), default=0)
     of = f" ({package.provenance['measured_on']})" if "measured_on" in package.provenance else ""
-    tail = f"\nHeld-out chains: {chains}{of}. Full precision as trained: {_points(full)}. In bold: shipped.\n"
+    tail = f"\nChains: {chains}{of}. Full precision as trained: {_points(full)}. In bold: shipped.\n"
     return "\n".join([*head, *rows, tail])
 
 

@@ -25,6 +25,16 @@ def recipe(**parts: Any) -> Recipe:
         ("completer: {prompt: '{q}'}", "completer.prompt: expected '{question}' somewhere in the template"),
         ("verifier: {prompt: ''}", "verifier.prompt: expected '{question}' somewhere in the template"),
         ("chains: {heldout_per_problem: 4}", "evaluation.best_of asks for 8 chains"),
+        ("problems: {path: r.yaml}", "`path` is for source file or hub, found source 'world'"),
+        ("problems: {columns: {question: q}}", "`columns` is for source file or hub, found source 'world'"),
+        ("problems: {split: test}", "`split` is for source hub, found source 'world'"),
+        ("problems: {source: file, path: r.yaml, split: test}", "`split` is for source hub, found"),
+        ("problems: {source: file, path: r.yaml, worlds: [code]}", "`worlds` is for source world"),
+        (
+            "problems: {source: file, path: r.yaml, domain: code, columns: {question: q}}",
+            "`columns` is not for domain 'code'",
+        ),
+        ("problems: {domain: logic}", "problems.domain is for data of your own, found 'logic'"),
     ],
 )
 def test_faults_are_told_with_their_place(
@@ -38,6 +48,10 @@ def test_faults_are_told_with_their_place(
     assert "has 1 fault:" in str(caught.value)
 
 
+def test_a_domain_without_data_is_that_of_given_chains() -> None:
+    assert recipe(problems={"domain": "logic"}, chains={"path": "chains.jsonl"})
+
+
 def test_best_of_is_free_where_nothing_is_held_out() -> None:
     assert recipe(problems={"heldout": 0}, chains={"heldout_per_problem": 1})
     assert recipe(chains={"heldout_per_problem": 2}, evaluation={"best_of": [1, 2]})
@@ -46,12 +60,11 @@ def test_best_of_is_free_where_nothing_is_held_out() -> None:
 
 
 def test_columns_given_in_part_keep_the_defaults_of_the_others() -> None:
-    assert ProblemSettings.model_validate({"columns": {"question": "problem"}}).columns == {
-        "question": "problem",
-        "reference": "answer",
-    }
+    data = {"source": "file", "path": "problems.jsonl"}
+    part = ProblemSettings.model_validate(data | {"columns": {"question": "problem"}})
+    assert part.columns == {"question": "problem", "reference": "answer"}
     whole = {"question": "q", "reference": "r", "id": "i"}
-    assert ProblemSettings.model_validate({"columns": whole}).columns == whole
+    assert ProblemSettings.model_validate(data | {"columns": whole}).columns == whole
     assert ProblemSettings().columns == {"question": "question", "reference": "answer"}
 
 

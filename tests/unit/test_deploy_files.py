@@ -216,3 +216,12 @@ def test_the_sandbox_is_whole_without_namespaces_and_capabilities() -> None:
         "privileges", "landlock", "seccomp", "limits",
     }  # fmt: skip
     assert not [name for name, required, on in rows if required == "False" and on == "True"]
+
+
+def test_the_documented_docker_run_can_write_and_keeps_its_downloads() -> None:
+    """The user of the image owns /cache, and with it a named volume; the host's folder is opened to it."""
+    told = DOCKERFILE.split("\nARG")[0]
+    (folder,) = re.findall(r'-v "\$PWD/(\w+):/work/\w+"', told)
+    assert f"mkdir -p {folder} && chmod a+rwX {folder}" in told
+    assert "-v prm-distill-cache:/cache " in told
+    assert re.search(r"install -d -o distill .* /cache$", DOCKERFILE, re.MULTILINE)

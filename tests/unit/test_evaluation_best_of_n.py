@@ -113,6 +113,11 @@ def test_sampled_subsets_are_unbiased_and_seeded():
     assert best_of_n.subsets(14, 6, seed=1).shape == (best_of_n.SUBSETS, 14)
 
 
+def numbers_of(*answers, domain="math"):
+    scored = [ScoredChain("p", text, ("s",), text, CORRECT, None, domain=domain) for text in answers]
+    return best_of_n.pool(scored, np.zeros(len(answers), np.int64), 1).answer_PN[0].tolist()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -120,12 +125,35 @@ def test_sampled_subsets_are_unbiased_and_seeded():
         ("1/2", " 0.50 ", True),
         ("$3.", "3", True),
         ("Tuesday", "tuesday", True),
+        (r"\frac{1}{2}", r"\dfrac{1}{2}", True),
+        (r"10\text{ cm}", "$10$", True),
+        ("50%", "0.5", True),
+        ("18 eggs", "18", True),
+        (r"\sin^2 x + \cos^2 x", "1", True),  # needs a worker
+        (r"\Delta", r"\delta", False),
+        ("10 square feet", "10 square meters", False),
+        ("1e999999999", "3", False),
         ("1", "11", False),
         ("1/0", "0", False),
     ],
 )
 def test_votes_are_for_values_not_spellings(one, other, same):
-    assert (best_of_n.canonical_answer(one) == best_of_n.canonical_answer(other)) is same
+    assert numbers_of(one, other) == [0, 0 if same else 1]
+    assert numbers_of(other, one) == [0, 0 if same else 1]
+
+
+def test_answers_join_the_first_group_that_they_equal():
+    assert numbers_of("3", "1/2", "", "0.5", "4", r"\frac12", "x=3") == [0, 1, -1, 1, 2, 1, 0]
+
+
+@pytest.mark.parametrize("domain", ["code", "code-world", "logic"])
+def test_votes_go_by_text_where_answers_are_no_mathematics(domain):
+    assert numbers_of("outputs 12", "outputs 12 ", "12", "12.0", domain=domain) == [0, 0, 1, 2]
+
+
+def test_a_majority_written_in_many_ways_wins():
+    halves = [(CORRECT, text) for text in (r"\frac{1}{2}", "1/2", "0.5")]
+    assert best_of_n.majority(pools_of([*halves, (INCORRECT, "2"), (INCORRECT, "2")]), None, 5, 0) == [1.0]
 
 
 SCORES = np.array([[0.5, 0.8, np.nan], [0.9, 0.4, 0.6], [np.nan, np.nan, np.nan]])

@@ -67,6 +67,7 @@ def test_overrides_reach_every_depth_and_read_yaml(path: Path) -> None:
             "teacher.temperature=1e-1",
             "evaluation.best_of=[1, 2]",
             "completer={backend: scripted, cpus: 2}",
+            "problems={source: hub, path: data}",
             "problems.columns.id=key=with equals",
             "runs=/tmp/läufe 1",
             "verifier.separator='#'",

@@ -35,10 +35,26 @@ def test_the_sample_has_its_share_of_the_budget(
     assert [(small.labelling.budget_tokens, small.problems.count) for small in ran] == [(share, 20)]
 
 
+def test_no_more_is_tried_than_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    monkeypatch.setattr(pilot, "execute", lambda small, *_, **__: ran.append(small) or sampled(tmp_path))
+    pilot.pilot(recipe(problems={"count": 8}), 24, ProgressView())
+    assert ran[0].problems.count == 8
+
+
+def test_figures_are_of_the_problems_that_there_were(tmp_path: Path) -> None:
+    """A file of chains for 20 problems, of which 24 were asked for."""
+    price = PriceSettings(per_hour=1.0)
+    monthly = recipe(problems={"count": 100, "heldout": 0}, price=price.model_dump())
+    found = pilot.estimate(monthly, sampled(tmp_path))
+    assert found["full_tokens"] == 12_000 * 5
+    assert "at most" in str(list(pilot._table(monthly, found).columns[0].cells)[-1])
+
+
 def sampled(place: Path) -> RunFolder:
     """Statistics of 20 problems with 40 chains in 10 seconds."""
     tokens = {"generated_tokens": 4000, "prompt_tokens": 800, "cached_tokens": 400}
-    chains = tokens | {"seconds": 4.0, "out": 40, "outcomes": {"correct": 10, "incorrect": 30}}
+    chains = tokens | {"seconds": 4.0, "in": 20, "out": 40, "outcomes": {"correct": 10, "incorrect": 30}}
     evidence = {key: 2 * value for key, value in tokens.items()} | {"seconds": 6.0}
     labels = {"out": 40, "outcomes": {"good": 60, "bad": 20}}
     folder = RunFolder.writer(place)
@@ -48,7 +64,7 @@ def sampled(place: Path) -> RunFolder:
 
 
 def test_every_kind_of_token_counts_the_same_problems(tmp_path: Path) -> None:
-    found = pilot.estimate(recipe(), 20, sampled(tmp_path))
+    found = pilot.estimate(recipe(), sampled(tmp_path))
     heldout = 100 * 8 / 40  # times the chains of the sample
     assert found["full_tokens"] == 12_000 * 50 + 4000 * heldout
     assert found["full_prompt_tokens"] == 2400 * 50 + 800 * heldout
@@ -77,7 +93,7 @@ def test_money(price: dict[str, float], expected: float) -> None:
 
 def test_the_pilot_and_the_end_table_tell_the_money(tmp_path: Path) -> None:
     price = PriceSettings(per_million_generated_tokens=1000.0, per_hour=3600.0)
-    figures = pilot.estimate(recipe(), 20, sampled(tmp_path))
+    figures = pilot.estimate(recipe(), sampled(tmp_path))
     tokens, seconds = 12_000 * 50 + 4000 * 20, (12_000 * 50 + 4000 * 20) / 1200
     assert pilot._full_money(price, figures) == pytest.approx(tokens / 1000 + seconds)
     told = {"teacher_tokens": 1, "wall_seconds": 2.0, "peak_rss_gib": 0.5}

@@ -3,7 +3,7 @@
 from distill.config import Recipe
 from distill.evaluation import evaluate
 from distill.records import Outcome, ScoredChain
-from distill.stages.scorers import heldout_figures
+from distill.stages.scorers import EXACT, HELDOUT, LABELLED, heldout_figures, whose_labels
 
 THRESHOLDS = {"verifier_4bit": 0.5, "hybrid": 0.5}
 
@@ -33,3 +33,9 @@ def test_the_card_is_told_what_the_evaluation_will_find() -> None:
 
 def test_without_truth_it_is_told_nothing() -> None:
     assert heldout_figures(chains(False), THRESHOLDS, Recipe.model_validate({"name": "x"})) == {}
+
+
+def test_the_card_says_whose_labels_its_figures_rest_on() -> None:
+    assert whose_labels(chains(True)) == EXACT
+    assert whose_labels(chains(False)) == HELDOUT
+    assert whose_labels([]) == LABELLED

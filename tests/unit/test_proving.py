@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from distill import proving
 from distill.cli import app
 from distill.dataset.imports import SourceSettings, load_source
-from distill.errors import DataError
+from distill.errors import ArtifactError, DataError
 from distill.proving import prove
+from distill.stages.evaluation import _figures
 from distill.verifier import ChainFormat
 from distill.verifier.package import Package, write_package
 
@@ -104,6 +105,56 @@ def test_best_of_n_is_written_either_way(verifier: Path, tmp_path: Path) -> None
     found = [prove(verifier, name, data, show=len)["best_of_n"] for name in ("best-of-n", "best_of_n")]
     assert found[0] == found[1]
     assert found[0]["n"] == 2
+
+
+def test_candidates_without_an_answer_are_judged_by_their_steps(verifier: Path, tmp_path: Path) -> None:
+    known = {"question": "Q", "reference": "3", "scores": [0.1, 0.2]}
+    rows = [known | {"steps": [f"1 + {n - 1} = {n}", f"Answer: {n}"]} for n in (3, 3, 2)]
+    found = prove(verifier, "best-of-n", str(write(tmp_path / "steps.jsonl", rows)), show=len)["best_of_n"]
+    assert found["pass_at_1"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["majority_3"] == 1.0
+    with pytest.raises(DataError, match="expected `answer` or `steps` to judge"):
+        prove(verifier, "best-of-n", str(write(tmp_path / "bare.jsonl", [known])), show=len)
+
+
+def test_without_any_answer_there_is_no_vote(verifier: Path, tmp_path: Path) -> None:
+    rows = [{"question": "Q", "steps": ["1"], "correct": i == 1, "scores": [0.1 * i]} for i in range(2)]
+    found = prove(verifier, "best-of-n", str(write(tmp_path / "given.jsonl", rows)), show=len)["best_of_n"]
+    assert found["verifier_2"] == 1.0
+    assert "majority_2" not in found
+    assert not found["majority"]
+    assert found["gap_closed_by"].keys() == {"verifier"}
+
+
+@pytest.mark.parametrize("benchmark", ["steps", "processbench", "adversarial"])
+def test_nothing_is_fitted_on_what_is_measured(verifier: Path, tmp_path: Path, benchmark: str) -> None:
+    data = str(write(tmp_path / "data.jsonl", chains("Q", 4)))
+    mixed = [row | {"question": row["question"].upper()} for row in chains("q", 4)] + chains("Other", 6)
+    told: list[str] = []
+    prove(verifier, benchmark, data, fit=str(write(tmp_path / "fit.jsonl", mixed)), show=told.append)
+    assert f"fit on 6 chains of {tmp_path / 'fit.jsonl'}; 4 measured on left out" in told
+    with pytest.raises(DataError, match="found 4, all of questions that are measured on"):
+        prove(verifier, benchmark, data, fit=data, show=len)
+
+
+def test_figures_with_no_place_are_told_before_the_evaluation(verifier: Path, tmp_path: Path) -> None:
+    data = str(write(tmp_path / "data.jsonl", chains("Q", 4)))
+    where = tmp_path / "data.jsonl" / "out.json"
+    ran = CliRunner().invoke(app, ["eval", str(verifier), "--data", data, "--json", str(where)])
+    assert isinstance(ran.exception, ArtifactError)
+    assert str(ran.exception).startswith(f"cannot write {where}")
+    assert not ran.output
+
+
+def test_a_file_to_score_in_another_encoding_is_told(verifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "latin.jsonl").write_bytes('{"question": "Café?"}'.encode("latin-1"))
+    ran = CliRunner().invoke(app, ["score", str(verifier), str(tmp_path / "latin.jsonl"), "--no-checks"])
+    assert isinstance(ran.exception, DataError)
+    assert "is not UTF-8 text" in str(ran.exception)
+
+
+def test_an_f1_without_bounds_has_figures() -> None:
+    assert _figures({"f1": {"value": 0.5}}) == {"f1": 0.5, "f1_interval": [None, None]}
 
 
 def test_cost_is_that_of_scoring(verifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
