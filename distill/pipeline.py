@@ -125,6 +125,8 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     without those that say where work runs and who is told, not what comes out. A field left out takes along
     what is named after it: `segment_tokens` goes with `segment`."""
     name, *without = entry.split(" -")
+    if recipe.problems.source != "world" or recipe.chains.path:  # what is held out is not left to label
+        without = [field for field in without if field != "heldout"]
     value = recipe.model_dump(mode="json")[name]
     if not isinstance(value, dict):
         return value

@@ -48,6 +48,18 @@ def test_what_a_setting_redoes(changed: dict[str, Any], expected: set[str]) -> N
     assert redone({}, changed) == expected
 
 
+@pytest.mark.parametrize("what", ["problems", "chains"])
+def test_held_out_problems_of_a_file_decide_what_is_labelled(what: str, tmp_path: Path) -> None:
+    """Fifty more held out would else be fifty that were trained on."""
+    (tmp_path / "x.jsonl").write_text("{}")
+    path = str(tmp_path / "x.jsonl")
+    before = (
+        {"problems": {"source": "file", "path": path}} if what == "problems" else {"chains": {"path": path}}
+    )
+    after = before | {"problems": {**before.get("problems", {}), "heldout": 100}}
+    assert redone(before, after) == {*NAMES}
+
+
 def test_a_file_of_chains_counts_by_what_it_holds(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.jsonl" for i in range(2)]
     for i, path in enumerate(paths):
