@@ -30,6 +30,8 @@ class Stage:
     run: Callable[[Run], dict[str, Any]]
     after: tuple[str, ...]
     settings: tuple[str, ...]
+    always: bool = False
+    """Run it each time: it writes beside the stages' folders, where the files of other settings may lie."""
 
 
 ROLLOUTS = "labelling -good_at -review -reviews"
@@ -51,7 +53,7 @@ STAGES = (
     Stage("verifier", verifier.train, ("dataset",), ("verifier",)),
     Stage("export", verifier.export, ("verifier", "heldout_chains"), ()),
     Stage("evaluation", evaluation.evaluate, ("export", "labels"), ("evaluation",)),
-    Stage("report", evaluation.report, ("evaluation",), ()),
+    Stage("report", evaluation.report, ("evaluation",), (), always=True),
 )
 
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
@@ -101,8 +103,7 @@ def run_stage(run: Run, stage: Stage) -> None:
     """Run one stage unless it is finished; its statistics and seconds go into its manifest, last."""
     fingerprint = run.fingerprints[stage.name]
     run.folder.discard_stale(stage.name, fingerprint)
-    if run.folder.is_done(stage.name, fingerprint):
-        run.finished_before.add(stage.name)
+    if run.folder.is_done(stage.name, fingerprint) and not stage.always:
         run.view.line(f"{stage.name}: finished already")
         return
     started, run.stage = time.monotonic(), stage.name

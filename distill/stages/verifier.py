@@ -35,6 +35,7 @@ def train(run: Run) -> dict[str, Any]:
         "best_step": [result.best_step for result in results],
         "validation_f1": [result.best_f1 for result in results],
         "trainable_parameters": results[0].trainable_parameters,
+        "recipe": run.recipe.model_dump(mode="json"),  # for `distill export`, whatever is run here later
     }
 
 
