@@ -35,17 +35,23 @@ class Stage:
 
 
 ROLLOUTS = "labelling -good_at -review -reviews"
+DEADLINE = "labelling.checker_deadline_seconds"
 GIVEN = "chains -per_problem -heldout_per_problem -segment"
 
 STAGES = (
     Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout", GIVEN)),
-    Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
+    Stage(
+        "chains",
+        teacher.write_chains,
+        ("problems",),
+        ("teacher", "chains -heldout_per_problem", DEADLINE),
+    ),
     Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
     Stage(
         "heldout_chains",
         teacher.write_heldout_chains,
         ("heldout_problems",),
-        ("teacher", "chains -per_problem -path"),
+        ("teacher", "chains -per_problem -path", DEADLINE),
     ),
     Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", ROLLOUTS)),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
@@ -128,7 +134,9 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     name, *without = entry.split(" -")
     if recipe.problems.source != "world" or recipe.chains.path:  # what is held out is not left to label
         without = [field for field in without if field != "heldout"]
-    value = recipe.model_dump(mode="json")[name]
+    value: Any = recipe.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
     if not isinstance(value, dict):
         return value
     named_after = tuple(f"{name}_" for name in without)

@@ -38,6 +38,7 @@ def test_a_threshold_of_the_labels_costs_no_teacher_token(method: str) -> None:
         ({"verifier": {"epochs": 1}}, FROM_VERIFIER),
         ({"labelling": {"rollouts": 4}}, FROM_LABELS | {"evidence"}),
         ({"completer": {"temperature": 0.1}}, FROM_LABELS | {"evidence"}),
+        ({"labelling": {"checker_deadline_seconds": 9.0}}, {*NAMES} - {"problems", "heldout_problems"}),
         ({"problems": {"heldout": 10}}, HELDOUT | {"export", "evaluation", "report"}),
         ({"problems": {"count": 10}}, {*NAMES} - HELDOUT),
         ({"chains": {"per_problem": 2}}, {*NAMES} - HELDOUT - {"problems"}),
