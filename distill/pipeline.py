@@ -14,7 +14,7 @@ from typing import Any
 
 from distill.artifacts import RunFolder
 from distill.config import Recipe
-from distill.loading import file_digest, stage_fingerprint
+from distill.loading import checker_digest, file_digest, stage_fingerprint
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
@@ -145,4 +145,6 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     }
     named = {k: v for k, v in kept.items() if k in FILES and v and isinstance(v, str | list)}
     files = {k: file_digest(v) for k, v in named.items()}  # the verifier's `lora` names no files
+    if ":" in kept.get("domain", ""):
+        files["domain"] = checker_digest(kept["domain"])
     return kept | {"files": files} if files else kept

@@ -1,5 +1,6 @@
 """Which settings redo which stages: the ones that change what comes out, and no others."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,25 @@ def test_held_out_problems_of_a_file_decide_what_is_labelled(what: str, tmp_path
     )
     after = before | {"problems": {**before.get("problems", {}), "heldout": 100}}
     assert redone(before, after) == {*NAMES}
+
+
+@pytest.mark.parametrize("module", ["mine", "package.mine"])
+def test_an_edited_checker_judges_everything_anew(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe.model_validate({"name": "x", "problems": {"domain": f"{module}:check"}})
+    file = (tmp_path / module.replace(".", "/")).with_suffix(".py")
+    file.parent.mkdir(exist_ok=True)
+    (file.parent / "__init__.py").write_text("raise AssertionError('imported')")
+    seen = []
+    for text in ("raise AssertionError('imported')", "raise AssertionError('not imported')"):
+        file.write_text(text)
+        importlib.invalidate_caches()
+        seen.append(stage_fingerprints(recipe))
+    assert all(seen[0][name] != seen[1][name] for name in NAMES)
+    gone = Recipe.model_validate({"name": "x", "problems": {"domain": "no.such:check"}})
+    assert stage_fingerprints(gone) == stage_fingerprints(gone)
 
 
 def test_a_file_of_chains_counts_by_what_it_holds(tmp_path: Path) -> None:
