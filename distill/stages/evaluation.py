@@ -21,6 +21,7 @@ from distill.steps import strip_step
 DEFAULT_SCORER = "hybrid"
 BASELINES = ("step_logprob", "checker", "checker_logprob")
 TEACHER_STAGES = {"chains": "chains", "evidence": "rollouts", "heldout_chains": "heldout_chains"}
+TRAINING_FIGURES = ("curve", "curve_full", "truncated_steps", "cut_chains")
 SHOWN_CHAINS = 120
 LIBRARIES = (
     "torch",
@@ -74,7 +75,6 @@ def summarise(run: Run) -> dict[str, Any]:
     evaluation = stats["evaluation"]["evaluation"]
     scorers = evaluation.get("scorers", {})
     accuracy = stats["labels"].get("accuracy", {})
-    outcomes = stats["chains"]["outcomes"]
     summary = {
         "schema_version": SCHEMA_VERSION,
         "recipe": _recipe(run),
@@ -89,13 +89,13 @@ def summarise(run: Run) -> dict[str, Any]:
         "money": money(run.recipe.price, usage, seconds) if run.recipe.price else None,
         "stages": [_stage_row(name, entry) for name, entry in stats.items()],
         "set_aside": [problem for entry in stats.values() for problem in entry.get("set_aside", [])],
-        "pass_rate": outcomes.get("correct", 0) / max(stats["chains"]["out"], 1),
+        **pass_rate(stats["chains"]["outcomes"], given=bool(run.recipe.chains.path)),
         "label_first_error_accuracy": accuracy.get("first_error_accuracy"),
         "labels": accuracy
         | {"first_error_positions": stats["labels"]["first_error_positions"]}
         | {"status": stats["labels"]["outcomes"], "rollout_tokens": stats["labels"]["rollout_tokens"]},
         "dataset": stats["dataset"]["report"],
-        "training": {key: stats["verifier"][key] for key in ("curve", "curve_full")},
+        "training": {key: stats["verifier"][key] for key in TRAINING_FIGURES},
         "verifier": stats["export"]["verifier"] | _verifier_figures(scorers),
         "hybrid": _figures(scorers.get("hybrid")),
         "baselines": {name: _figures(scorers.get(name)) for name in BASELINES if name in scorers},
@@ -103,6 +103,17 @@ def summarise(run: Run) -> dict[str, Any]:
         "evaluation": evaluation,
     }
     return {key: value for key, value in summary.items() if value is not None}
+
+
+def pass_rate(outcomes: dict[str, int], given: bool) -> dict[str, Any]:
+    """Share of right chains among those whose answer is decided (None where none is), how many are not, and
+    whether the chains were `given` in a file: they say nothing of the teacher then."""
+    right, wrong = outcomes.get("correct", 0), outcomes.get("incorrect", 0)
+    return {
+        "pass_rate": right / (right + wrong) if right + wrong else None,
+        "undecided_chains": outcomes.get("undecided", 0),
+        "given_chains": given,
+    }
 
 
 def _usage(stats: dict[str, Any]) -> Usage:

@@ -31,6 +31,7 @@ def train(run: Run) -> dict[str, Any]:
         "curve": results[0].curve,
         "curve_full": results[1].curve if len(results) > 1 else [],
         "truncated_steps": results[0].truncated_steps,
+        "cut_chains": results[0].cut_chains,
         "train_seconds": [result.seconds for result in results],
         "best_step": [result.best_step for result in results],
         "validation_f1": [result.best_f1 for result in results],

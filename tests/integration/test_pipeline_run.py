@@ -16,7 +16,8 @@ KEYS = [
     "wall_seconds", "peak_rss_gib", "teacher_tokens", "pass_rate", "label_first_error_accuracy",
     "verifier.f1_full", "verifier.f1_4bit", "hybrid.f1", "baselines.step_logprob.f1", "baselines.checker.f1",
     "baselines.checker_logprob.f1", "best_of_n.pass_at_1", "best_of_n.majority_8", "best_of_n.verifier_8",
-    "best_of_n.oracle_8", "training.curve", "versions.torch", "recipe.fingerprint", "hardware.cores",
+    "best_of_n.oracle_8", "training.curve", "training.cut_chains", "training.truncated_steps",
+    "verifier.truncated_steps", "versions.torch", "recipe.fingerprint", "hardware.cores",
 ]  # fmt: skip
 FRACTIONS = [*(key for key in KEYS if ".f1" in key or "best_of_n" in key), "pass_rate"]
 
