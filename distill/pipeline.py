@@ -7,7 +7,6 @@ A stage is redone when its own settings changed, or anything it is made from; a 
 is never redone. Nothing here knows what a stage does.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from distill.loading import checker_digest, file_digest, stage_fingerprint
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
+from distill.stages.clock import StageClock
 from distill.stages.run import Run
 from distill.storage import locate
 
@@ -62,6 +62,8 @@ STAGES = (
     Stage("report", evaluation.report, ("evaluation",), (), always=True),
 )
 
+SECONDS = "seconds.json"
+"""How long stages took that no command has finished yet. Absent where none was cut short."""
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
 FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base", "reviews")
 
@@ -75,6 +77,16 @@ class Planned:
     done: bool
     finished_shards: int
     stale: bool
+    kept: bool
+
+    @property
+    def state(self) -> str:
+        """In words, for people."""
+        if self.done:
+            return "done"
+        if self.kept:
+            return "kept, will be put back"
+        return "to be redone (settings changed)" if self.stale else "to do"
 
 
 def plan(recipe: Recipe, folder: RunFolder | None) -> list[Planned]:
@@ -85,10 +97,10 @@ def plan(recipe: Recipe, folder: RunFolder | None) -> list[Planned]:
 
 def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planned:
     if folder is None:
-        return Planned(stage, fingerprint, False, 0, False)
-    done = folder.is_done(stage.name, fingerprint)
-    shards = len(folder.finished_shards(stage.name, fingerprint))
-    return Planned(stage, fingerprint, done, shards, folder.is_stale(stage.name, fingerprint))
+        return Planned(stage, fingerprint, False, 0, False, False)
+    asked = stage.name, fingerprint
+    done, shards = folder.is_done(*asked), len(folder.finished_shards(*asked))
+    return Planned(stage, fingerprint, done, shards, folder.is_stale(*asked), folder.is_kept(*asked))
 
 
 def execute(recipe: Recipe, view: ProgressView, last: str = STAGES[-1].name) -> RunFolder:
@@ -112,10 +124,11 @@ def run_stage(run: Run, stage: Stage) -> None:
     if run.folder.is_done(stage.name, fingerprint) and not stage.always:
         run.view.line(f"{stage.name}: finished already")
         return
-    started, run.stage = time.monotonic(), stage.name
-    stats = stage.run(run) | run.faults(stage.name)
-    measured = {"seconds": time.monotonic() - started, "peak_rss_gib": run.memory.peak_gib}
-    run.folder.commit_stage(stage.name, fingerprint, stats | measured)
+    run.stage = stage.name
+    with StageClock(run.folder.path / SECONDS, f"{stage.name} {fingerprint}") as clock:
+        stats = stage.run(run) | run.faults(stage.name)
+        measured = {"seconds": clock.seconds, "peak_rss_gib": run.memory.peak_gib}
+        run.folder.commit_stage(stage.name, fingerprint, stats | measured)
 
 
 def stage_fingerprints(recipe: Recipe) -> dict[str, str]:

@@ -15,10 +15,11 @@ from distill.config import Recipe
 from distill.dataset.imports import SourceSettings, load_source
 from distill.dataset.text import normalise
 from distill.errors import DataError, VerifierError
+from distill.remote import url_trouble
 from distill.stages.dataset import read_dataset
 from distill.stages.scorers import EXACT, measured_on
 from distill.stages.verifier import provenance, read_heldout
-from distill.storage import MANIFEST, local_copy, locate
+from distill.storage import MANIFEST, Place, local_copy, locate
 from distill.training import TrainSettings, prepare
 from distill.verifier import HeldoutChain, Package, examples, read_result
 from distill.verifier.ship import Format, Trained, ship
@@ -65,19 +66,26 @@ def export_verifier(
 @contextmanager
 def open_trained(source: str, checks: SourceSettings | None, show: Show) -> Iterator[Trained]:
     """What there is to export, its files at hand while the context lasts."""
-    with local_copy(locate(source)) as place:
-        root = next((at for at in (place, place.parent, place.parent.parent) if _is_root(at)), None)
-        if root is None:
-            raise VerifierError(
-                f"expected a run with a finished verifier, or the folder of a `distill train`, at {source}, "
-                f"found neither {VERIFIER} nor {TRAINING}; an exported folder alone cannot be exported anew"
-            )
+    with local_copy(root_of(source)) as root:
         found = _of_run(root) if (root / VERIFIER).exists() else _of_training(root)
         yield _checked_on(checks, found, show) if checks else found
 
 
-def _is_root(place: Path) -> bool:
-    return (place / VERIFIER).exists() or (place / TRAINING).exists()
+def root_of(source: str) -> Place:
+    """The folder of the run or training that `source` is, or lies in; nothing is copied from a store for it.
+
+    Raises:
+        VerifierError: there is none.
+    """
+    place = locate(source)
+    for at in (place, place.parent, place.parent.parent):
+        above_the_bucket = not isinstance(at, Path) and url_trouble(at.url)
+        if not above_the_bucket and any((at / name).exists() for name in (VERIFIER, TRAINING)):
+            return at
+    raise VerifierError(
+        f"expected a run with a finished verifier, or the folder of a `distill train`, at {source}, found "
+        f"neither {VERIFIER} nor {TRAINING}; an exported folder alone cannot be exported anew"
+    )
 
 
 def _of_run(root: Path) -> Trained:
