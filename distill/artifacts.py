@@ -165,6 +165,10 @@ class RunFolder:
             return manifest.fingerprint != fingerprint
         return any(_owner(footer) != fingerprint for footer in read_footers(self.shards(stage)))
 
+    def is_kept(self, stage: str, fingerprint: str) -> bool:
+        """Whether the stage, finished under these settings, lies in `stale/`, to be put back."""
+        return _read_manifest(self._stale_path(stage, fingerprint)) is not None
+
     def finished_shards(self, stage: str, fingerprint: str) -> dict[int, dict[str, Any]]:
         """Statistics of every shard that is finished under these settings, by index.
 

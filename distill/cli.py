@@ -135,9 +135,8 @@ def plan(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
     for column in ("stage", "made from", "state", "shards there", "fingerprint"):
         table.add_column(column)
     for entry in plan_stages(loaded, folder):
-        state = "done" if entry.done else "to be redone (settings changed)" if entry.stale else "to do"
         made_from = ", ".join(entry.stage.after)
-        table.add_row(entry.stage.name, made_from, state, str(entry.finished_shards), entry.fingerprint)
+        table.add_row(entry.stage.name, made_from, entry.state, str(entry.finished_shards), entry.fingerprint)
     Console().print(table)
 
 

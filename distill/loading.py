@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from importlib.machinery import PathFinder
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,6 +124,18 @@ def file_digest(names: str | Sequence[str]) -> list[str]:
 
     listed = [names] if isinstance(names, str) else names
     return [_url_digest(n) if is_url(n) else _digest(Path(resolve_model(n)), n) for n in listed]
+
+
+def checker_digest(target: str) -> list[str]:
+    """What stands in the file of a checker of one's own (`module:function`), without importing anything; the
+    name itself where this process finds no such file."""
+    parts, where, spec = target.partition(":")[0].split("."), None, None
+    for count in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:count]), where)
+        if spec is None:
+            return [target]
+        where = spec.submodule_search_locations
+    return [_digest(Path((spec and spec.origin) or ""), target)]
 
 
 def _url_digest(name: str) -> str:

@@ -7,17 +7,17 @@ A stage is redone when its own settings changed, or anything it is made from; a 
 is never redone. Nothing here knows what a stage does.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from distill.artifacts import RunFolder
 from distill.config import Recipe
-from distill.loading import file_digest, stage_fingerprint
+from distill.loading import checker_digest, file_digest, stage_fingerprint
 from distill.memory import MemoryWatch
 from distill.progress import ProgressView
 from distill.stages import dataset, evaluation, labels, problems, teacher, verifier
+from distill.stages.clock import StageClock
 from distill.stages.run import Run
 from distill.storage import locate
 
@@ -30,20 +30,28 @@ class Stage:
     run: Callable[[Run], dict[str, Any]]
     after: tuple[str, ...]
     settings: tuple[str, ...]
+    always: bool = False
+    """Run it each time: it writes beside the stages' folders, where the files of other settings may lie."""
 
 
 ROLLOUTS = "labelling -good_at -review -reviews"
+DEADLINE = "labelling.checker_deadline_seconds"
 GIVEN = "chains -per_problem -heldout_per_problem -segment"
 
 STAGES = (
     Stage("problems", problems.load_labelled_problems, (), ("seed", "problems -heldout", GIVEN)),
-    Stage("chains", teacher.write_chains, ("problems",), ("teacher", "chains -heldout_per_problem")),
+    Stage(
+        "chains",
+        teacher.write_chains,
+        ("problems",),
+        ("teacher", "chains -heldout_per_problem", DEADLINE),
+    ),
     Stage("heldout_problems", problems.load_heldout_problems, (), ("seed", "problems -count")),
     Stage(
         "heldout_chains",
         teacher.write_heldout_chains,
         ("heldout_problems",),
-        ("teacher", "chains -per_problem -path"),
+        ("teacher", "chains -per_problem -path", DEADLINE),
     ),
     Stage("evidence", teacher.gather_evidence, ("chains",), ("completer", ROLLOUTS)),
     Stage("labels", labels.derive, ("evidence",), ("labelling",)),
@@ -51,9 +59,11 @@ STAGES = (
     Stage("verifier", verifier.train, ("dataset",), ("verifier",)),
     Stage("export", verifier.export, ("verifier", "heldout_chains"), ()),
     Stage("evaluation", evaluation.evaluate, ("export", "labels"), ("evaluation",)),
-    Stage("report", evaluation.report, ("evaluation",), ()),
+    Stage("report", evaluation.report, ("evaluation",), (), always=True),
 )
 
+SECONDS = "seconds.json"
+"""How long stages took that no command has finished yet. Absent where none was cut short."""
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
 FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base", "reviews")
 
@@ -67,6 +77,16 @@ class Planned:
     done: bool
     finished_shards: int
     stale: bool
+    kept: bool
+
+    @property
+    def state(self) -> str:
+        """In words, for people."""
+        if self.done:
+            return "done"
+        if self.kept:
+            return "kept, will be put back"
+        return "to be redone (settings changed)" if self.stale else "to do"
 
 
 def plan(recipe: Recipe, folder: RunFolder | None) -> list[Planned]:
@@ -77,10 +97,10 @@ def plan(recipe: Recipe, folder: RunFolder | None) -> list[Planned]:
 
 def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planned:
     if folder is None:
-        return Planned(stage, fingerprint, False, 0, False)
-    done = folder.is_done(stage.name, fingerprint)
-    shards = len(folder.finished_shards(stage.name, fingerprint))
-    return Planned(stage, fingerprint, done, shards, folder.is_stale(stage.name, fingerprint))
+        return Planned(stage, fingerprint, False, 0, False, False)
+    asked = stage.name, fingerprint
+    done, shards = folder.is_done(*asked), len(folder.finished_shards(*asked))
+    return Planned(stage, fingerprint, done, shards, folder.is_stale(*asked), folder.is_kept(*asked))
 
 
 def execute(recipe: Recipe, view: ProgressView, last: str = STAGES[-1].name) -> RunFolder:
@@ -101,14 +121,14 @@ def run_stage(run: Run, stage: Stage) -> None:
     """Run one stage unless it is finished; its statistics and seconds go into its manifest, last."""
     fingerprint = run.fingerprints[stage.name]
     run.folder.discard_stale(stage.name, fingerprint)
-    if run.folder.is_done(stage.name, fingerprint):
-        run.finished_before.add(stage.name)
+    if run.folder.is_done(stage.name, fingerprint) and not stage.always:
         run.view.line(f"{stage.name}: finished already")
         return
-    started, run.stage = time.monotonic(), stage.name
-    stats = stage.run(run) | run.faults(stage.name)
-    measured = {"seconds": time.monotonic() - started, "peak_rss_gib": run.memory.peak_gib}
-    run.folder.commit_stage(stage.name, fingerprint, stats | measured)
+    run.stage = stage.name
+    with StageClock(run.folder.path / SECONDS, f"{stage.name} {fingerprint}") as clock:
+        stats = stage.run(run) | run.faults(stage.name)
+        measured = {"seconds": clock.seconds, "peak_rss_gib": run.memory.peak_gib}
+        run.folder.commit_stage(stage.name, fingerprint, stats | measured)
 
 
 def stage_fingerprints(recipe: Recipe) -> dict[str, str]:
@@ -125,7 +145,11 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     without those that say where work runs and who is told, not what comes out. A field left out takes along
     what is named after it: `segment_tokens` goes with `segment`."""
     name, *without = entry.split(" -")
-    value = recipe.model_dump(mode="json")[name]
+    if recipe.problems.source != "world" or recipe.chains.path:  # what is held out is not left to label
+        without = [field for field in without if field != "heldout"]
+    value: Any = recipe.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
     if not isinstance(value, dict):
         return value
     named_after = tuple(f"{name}_" for name in without)
@@ -134,4 +158,6 @@ def _settings(recipe: Recipe, entry: str) -> Any:
     }
     named = {k: v for k, v in kept.items() if k in FILES and v and isinstance(v, str | list)}
     files = {k: file_digest(v) for k, v in named.items()}  # the verifier's `lora` names no files
+    if ":" in kept.get("domain", ""):
+        files["domain"] = checker_digest(kept["domain"])
     return kept | {"files": files} if files else kept

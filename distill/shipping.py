@@ -11,20 +11,21 @@ from pathlib import Path
 
 from distill.artifacts import RunFolder
 from distill.combining import with_checks
+from distill.config import Recipe
 from distill.dataset.imports import SourceSettings, load_source
 from distill.dataset.text import normalise
 from distill.errors import DataError, VerifierError
-from distill.loading import load_recipe
+from distill.remote import url_trouble
 from distill.stages.dataset import read_dataset
-from distill.stages.scorers import EXACT, measured_on
+from distill.stages.scorers import measured_on, whose_labels
 from distill.stages.verifier import provenance, read_heldout
-from distill.storage import local_copy, locate
+from distill.storage import MANIFEST, Place, local_copy, locate
 from distill.training import TrainSettings, prepare
 from distill.verifier import HeldoutChain, Package, examples, read_result
 from distill.verifier.ship import Format, Trained, ship
 
 Show = Callable[[str], None]
-RECIPE, TRAINING = "recipe.yaml", "train.json"
+VERIFIER, TRAINING = f"verifier/{MANIFEST}", "train.json"
 ENOUGH = 2000
 """Chains below which an interval is too wide to tell a drift of a point."""
 
@@ -65,29 +66,41 @@ def export_verifier(
 @contextmanager
 def open_trained(source: str, checks: SourceSettings | None, show: Show) -> Iterator[Trained]:
     """What there is to export, its files at hand while the context lasts."""
-    with local_copy(locate(source)) as place:
-        root = next((at for at in (place, place.parent, place.parent.parent) if _is_root(at)), None)
-        if root is None:
-            raise VerifierError(
-                f"expected a run or the folder of a `distill train` at {source}, found neither {RECIPE} nor "
-                f"{TRAINING} there; an exported folder alone cannot be exported anew"
-            )
-        found = _of_run(root) if (root / RECIPE).exists() else _of_training(root)
+    with local_copy(root_of(source)) as root:
+        found = _of_run(root) if (root / VERIFIER).exists() else _of_training(root)
         yield _checked_on(checks, found, show) if checks else found
 
 
-def _is_root(place: Path) -> bool:
-    return (place / RECIPE).exists() or (place / TRAINING).exists()
+def root_of(source: str) -> Place:
+    """The folder of the run or training that `source` is, or lies in; nothing is copied from a store for it.
+
+    Raises:
+        VerifierError: there is none.
+    """
+    place = locate(source)
+    for at in (place, place.parent, place.parent.parent):
+        above_the_bucket = not isinstance(at, Path) and url_trouble(at.url)
+        if not above_the_bucket and any((at / name).exists() for name in (VERIFIER, TRAINING)):
+            return at
+    raise VerifierError(
+        f"expected a run with a finished verifier, or the folder of a `distill train`, at {source}, found "
+        f"neither {VERIFIER} nor {TRAINING}; an exported folder alone cannot be exported anew"
+    )
 
 
 def _of_run(root: Path) -> Trained:
-    """A run with a finished verifier stage, measured on its held-out chains."""
-    folder, recipe = RunFolder.reader(root), load_recipe(root / RECIPE)
+    """A run with a finished verifier stage, measured on its held-out chains. Files that its recipe names are
+    not looked for: they may be on another machine."""
+    folder = RunFolder.reader(root)
     manifest = folder.manifest("verifier")
-    if manifest is None:
-        raise VerifierError(f"expected a finished verifier in {root}, found none; give `distill run` first")
+    if manifest is None or "recipe" not in manifest.stats:
+        raise VerifierError(
+            f"expected a verifier with its recipe in {root}, found that of an older prm-distill; give "
+            "`distill run` first"
+        )
+    recipe = Recipe.model_validate(manifest.stats["recipe"])
     built, heldout = read_dataset(folder), read_heldout(folder)
-    told = provenance(recipe, manifest.fingerprint, built.train) | {"measured_on": EXACT}
+    told = provenance(recipe, manifest.fingerprint, built.train) | {"measured_on": whose_labels(heldout)}
     mask = recipe.verifier.mask_after_first_error
     return Trained(
         read_result(root / "verifier" / "nf4"),

@@ -15,6 +15,7 @@ from distill.labelling.quality import describe
 from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
 from distill.storage import Place, locate, move_file, write_bytes
 
+UNANSWERED = {"answer": None, "reviewer": ""}
 OPEN = 2.0  # an undetermined chain is more uncertain than any determined one
 
 
@@ -50,8 +51,7 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
             "evidence": [describe(label) for label in row.labels],
             "first_error": row.first_error,
             "uncertainty": round(uncertainty(row), 4),
-            "answer": None,
-            "reviewer": "",
+            **UNANSWERED,
         }
         for row in ranked[:most]
         if uncertainty(row) > 0
@@ -59,14 +59,26 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
 
 
 def write_review(folder: Place, rows: Sequence[Mapping[str, Any]]) -> Place | None:
-    """Write `review.jsonl` of a run folder. One that people have begun to fill in is moved to a free
-    `review-N.jsonl` first, which is then returned."""
+    """Write `review.jsonl` of a run folder, unless one with these rows, or with answers to some of them, is
+    there. Another that people have begun to fill in is moved to a free `review-N.jsonl` first, which is then
+    returned."""
     place, kept = folder / "review.jsonl", None
-    if place.exists() and _begun(place.read_bytes().decode(errors="replace")):
+    there = place.read_bytes().decode(errors="replace") if place.exists() else ""
+    if _asks(there, rows):
+        return None
+    if _begun(there):
         kept = next(name for n in count(1) if not (name := folder / f"review-{n}.jsonl").exists())
         move_file(place, kept)
     write_bytes(place, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
     return kept
+
+
+def _asks(text: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the lines ask these rows: all of them, or those that somebody left while answering."""
+    by_id = {row["chain_id"]: row for row in rows}
+    asked = [_row(line) | UNANSWERED for line in text.splitlines() if line.strip()]
+    own = all(by_id.get(str(row.get("chain_id"))) == row for row in asked)
+    return own and bool(asked) and (len(asked) == len(rows) or _begun(text))
 
 
 def _begun(text: str) -> bool:

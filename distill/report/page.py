@@ -191,11 +191,12 @@ def _label_cards(summary: Mapping[str, Any]) -> list[Card]:
         note = "first error, against exact truth"
         found.append(Card("Label accuracy", _points(accuracy), "%", interval(accuracy, 1, 100), note))
     if rate := figure(summary.get("pass_rate")):
-        found.append(
-            Card(
-                "Teacher's pass rate", _points(rate), "%", interval(rate, 1, 100), "chains that answer right"
-            )
+        title = "Given chains that are right" if summary.get("given_chains") else "Teacher's pass rate"
+        undecided = number(summary.get("undecided_chains"))
+        note = "chains that answer right" + (
+            f"; {wording.count(undecided)} undecided left out" if undecided else ""
         )
+        found.append(Card(title, _points(rate), "%", interval(rate, 1, 100), note))
     return found
 
 

@@ -141,7 +141,9 @@ def losses(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("evaluation", "n_undecided_outcomes"),
             "Held-out chains without a decided answer (no part in best-of-n)",
         ),
-        (("verifier", "truncated"), "Chains cut off at the verifier's length limit"),
+        (("training", "cut_chains"), "Training chains cut off at the verifier's length limit"),
+        (("training", "truncated_steps"), "Labelled steps past that limit, not trained on"),
+        (("verifier", "truncated_steps"), "Measured steps past the verifier's context, which score 0"),
     ):
         if lost := number(look(summary, *path)):
             found.append((text, count(lost)))

@@ -13,6 +13,7 @@ from distill.labelling.quality import describe
 from distill.loading import dump_recipe
 from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain, Usage
 from distill.report import render_report
+from distill.stages.labels import offer_review
 from distill.stages.money import money
 from distill.stages.run import Run
 from distill.steps import strip_step
@@ -20,6 +21,7 @@ from distill.steps import strip_step
 DEFAULT_SCORER = "hybrid"
 BASELINES = ("step_logprob", "checker", "checker_logprob")
 TEACHER_STAGES = {"chains": "chains", "evidence": "rollouts", "heldout_chains": "heldout_chains"}
+TRAINING_FIGURES = ("curve", "curve_full", "truncated_steps", "cut_chains")
 SHOWN_CHAINS = 120
 LIBRARIES = (
     "torch",
@@ -47,30 +49,32 @@ def evaluate(run: Run) -> dict[str, Any]:
 
 
 def report(run: Run) -> dict[str, Any]:
-    """`summary.json` and `report.html` in the run folder."""
+    """`summary.json`, `report.html` and `recipe.yaml` in the run folder, and `review.jsonl` where the one
+    there is of other labels."""
     with run.view.stage("report", 1):
-        _write_report(run)
+        labelled = run.read("labels", LabelledChain)
+        offer_review(run, labelled)
+        _write_report(run, summarise(run), labelled)
     return {"in": 1, "out": 1}
 
 
-def _write_report(run: Run) -> None:
-    summary = summarise(run)
+def _write_report(run: Run, summary: dict[str, Any], labelled: list[LabelledChain]) -> None:
     path = run.folder.path
     write_bytes(path / "recipe.yaml", dump_recipe(run.recipe).encode())
     text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False, default=str)
     write_bytes(path / "summary.json", (text + "\n").encode())
-    write_bytes(path / "report.html", render_report(summary, _shown_chains(run)).encode())
+    write_bytes(path / "report.html", render_report(summary, _shown_chains(run, labelled)).encode())
 
 
 def summarise(run: Run) -> dict[str, Any]:
     """Every figure of the run; a figure that was not measured is absent."""
     stats = {name: run.stats(name) for name in run.fingerprints if name != "report"}
     use = {shown: stats[name]["generated_tokens"] for name, shown in TEACHER_STAGES.items()}
-    usage, seconds = sum((_usage(stats[name]) for name in TEACHER_STAGES), Usage()), run.wall_seconds()
+    usage = sum((_usage(stats[name]) for name in TEACHER_STAGES), Usage())
+    seconds = sum(entry["seconds"] for entry in stats.values())
     evaluation = stats["evaluation"]["evaluation"]
     scorers = evaluation.get("scorers", {})
     accuracy = stats["labels"].get("accuracy", {})
-    outcomes = stats["chains"]["outcomes"]
     summary = {
         "schema_version": SCHEMA_VERSION,
         "recipe": _recipe(run),
@@ -85,13 +89,13 @@ def summarise(run: Run) -> dict[str, Any]:
         "money": money(run.recipe.price, usage, seconds) if run.recipe.price else None,
         "stages": [_stage_row(name, entry) for name, entry in stats.items()],
         "set_aside": [problem for entry in stats.values() for problem in entry.get("set_aside", [])],
-        "pass_rate": outcomes.get("correct", 0) / max(stats["chains"]["out"], 1),
+        **pass_rate(stats["chains"]["outcomes"], given=bool(run.recipe.chains.path)),
         "label_first_error_accuracy": accuracy.get("first_error_accuracy"),
         "labels": accuracy
         | {"first_error_positions": stats["labels"]["first_error_positions"]}
         | {"status": stats["labels"]["outcomes"], "rollout_tokens": stats["labels"]["rollout_tokens"]},
         "dataset": stats["dataset"]["report"],
-        "training": {key: stats["verifier"][key] for key in ("curve", "curve_full")},
+        "training": {key: stats["verifier"][key] for key in TRAINING_FIGURES},
         "verifier": stats["export"]["verifier"] | _verifier_figures(scorers),
         "hybrid": _figures(scorers.get("hybrid")),
         "baselines": {name: _figures(scorers.get(name)) for name in BASELINES if name in scorers},
@@ -99,6 +103,17 @@ def summarise(run: Run) -> dict[str, Any]:
         "evaluation": evaluation,
     }
     return {key: value for key, value in summary.items() if value is not None}
+
+
+def pass_rate(outcomes: dict[str, int], given: bool) -> dict[str, Any]:
+    """Share of right chains among those whose answer is decided (None where none is), how many are not, and
+    whether the chains were `given` in a file: they say nothing of the teacher then."""
+    right, wrong = outcomes.get("correct", 0), outcomes.get("incorrect", 0)
+    return {
+        "pass_rate": right / (right + wrong) if right + wrong else None,
+        "undecided_chains": outcomes.get("undecided", 0),
+        "given_chains": given,
+    }
 
 
 def _usage(stats: dict[str, Any]) -> Usage:
@@ -141,14 +156,13 @@ def _stage_row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **row, **tokens}
 
 
-def _shown_chains(run: Run) -> list[dict[str, Any]]:
+def _shown_chains(run: Run, labelled: list[LabelledChain]) -> list[dict[str, Any]]:
     """Held-out chains with scores and labelled chains with evidence, wrong ones first, for the browser."""
     scored = run.read("export", ScoredChain)
-    labelled = run.read("labels", LabelledChain)
     threshold = run.stats("export")["thresholds"].get(DEFAULT_SCORER, 0.5)
     half = SHOWN_CHAINS // 2
     scored.sort(key=lambda chain: (chain.truth in (-1, None), chain.chain_id))
-    labelled.sort(key=lambda row: (row.first_error == -1, row.chain.id))
+    labelled = sorted(labelled, key=lambda row: (row.first_error == -1, row.chain.id))
     return [_scored_row(chain, threshold) for chain in _spread(scored, half)] + [
         _labelled_row(row) for row in _spread(labelled, half)
     ]

@@ -25,13 +25,19 @@ def derive(run: Run) -> dict[str, Any]:
         answers = stored_answers(settings.reviews, parts[1])
         labelled = label_all(*parts, settings, answers)
         run.write_shards("labels", labelled, run.recipe.problems.shard_size * run.recipe.chains.per_problem)
-        if kept := write_review(run.folder.path, review_rows(labelled, settings.review)):
-            run.view.line(f"labels: review.jsonl had answers and is kept as {kept}")
+        offer_review(run, labelled)
         stats = label_stats(labelled, answers)
         if unused := stats["reviews"]["of_other_chains"]:
             run.view.line(f"labels: {unused:,} answers in {settings.reviews} left out: of other chains")
         made_from = {name: run.fingerprints[name] for name in SOURCES}
         return stats | {"labelling": settings.model_dump(mode="json"), "made_from": made_from}
+
+
+def offer_review(run: Run, labelled: Sequence[LabelledChain]) -> None:
+    """Write `review.jsonl`, unless the one there asks about these very labels."""
+    rows = review_rows(labelled, run.recipe.labelling.review)
+    if kept := write_review(run.folder.path, rows):
+        run.view.line(f"labels: review.jsonl had answers and is kept as {kept}")
 
 
 def label_all(

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from distill.artifacts import RunFolder, write_bytes
@@ -35,8 +35,6 @@ class Run:
     view: ProgressView
     fingerprints: dict[str, str]
     memory: MemoryWatch
-    started: float = field(default_factory=time.monotonic)
-    finished_before: set[str] = field(default_factory=set)
     stage: str = ""
     _cluster: Cluster | None = None
 
@@ -48,11 +46,6 @@ class Run:
             self._cluster = Cluster(self.recipe.cluster, self.note_fault, self.view.line)
             self._cluster.__enter__()  # last, so that it is closed even if Ctrl-C cuts this short
         return self._cluster
-
-    def wall_seconds(self) -> float:
-        """Seconds of this command, and of the stages that earlier commands had finished."""
-        earlier = (self.stats(name).get("seconds", 0.0) for name in self.finished_before)
-        return time.monotonic() - self.started + sum(earlier)
 
     def close(self) -> None:
         """Shut down what was started."""

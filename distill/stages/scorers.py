@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,7 @@ def _figures(shipped: Any) -> dict[str, Any]:
     return {
         "form": shipped.form,
         "forms": {name: asdict(figures) for name, figures in shipped.figures.items()},
+        "truncated_steps": sum(chain.count(-inf) for chain in shipped.shipped.margins),
         "sizes": shipped.package.size,
         "temperature": shipped.package.calibration.temperature,
         "threshold": shipped.package.calibration.threshold,

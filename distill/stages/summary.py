@@ -58,14 +58,15 @@ def _scorers(summary: dict[str, Any]) -> Table:
 
 
 def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    best = summary.get("best_of_n", {})
+    best, given = summary.get("best_of_n", {}), summary.get("given_chains")
     rows = [
-        ("pass@1 of the teacher", _percent(summary.get("pass_rate"))),
+        ("right among the given chains" if given else "pass@1 of the teacher", _pass_rate(summary)),
         ("first-error accuracy of the labels", _percent(summary.get("label_first_error_accuracy"))),
         ("teacher tokens", f"{summary['teacher_tokens']:,}"),
         ("quantised layers, share of bf16", _percent(_size(summary))),
     ]
-    for key in ("pass_at_1", "majority_8", "verifier_8", "oracle_8", "gap_closed"):
+    n = best.get("n")
+    for key in ("pass_at_1", f"majority_{n}", f"verifier_{n}", f"oracle_{n}", "gap_closed"):
         if key in best:
             rows.append((f"best-of-n on held-out problems: {key}", _percent(best[key])))
     rows.append(("time", f"{summary['wall_seconds']:.0f} s"))
@@ -73,6 +74,11 @@ def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("money, by `price`", f"{summary['money']:,.2f}"))
     rows.append(("peak memory", f"{summary['peak_rss_gib']:.2f} GiB"))
     return [(what, figure) for what, figure in rows if figure]
+
+
+def _pass_rate(summary: dict[str, Any]) -> str:
+    rate, undecided = _percent(summary.get("pass_rate")), summary.get("undecided_chains")
+    return f"{rate} ({undecided:,} undecided chains left out)" if rate and undecided else rate
 
 
 def _size(summary: dict[str, Any]) -> float | None:

@@ -14,6 +14,7 @@ from distill.records import Chain, LabelledChain, Problem, ScoredChain
 from distill.stages.dataset import read_dataset
 from distill.stages.run import Run
 from distill.storage import Place, local_copy, locate, working_copy
+from generators.sources import normalised
 from generators.truth import exact_first_error
 
 
@@ -30,10 +31,12 @@ def train(run: Run) -> dict[str, Any]:
         "curve": results[0].curve,
         "curve_full": results[1].curve if len(results) > 1 else [],
         "truncated_steps": results[0].truncated_steps,
+        "cut_chains": results[0].cut_chains,
         "train_seconds": [result.seconds for result in results],
         "best_step": [result.best_step for result in results],
         "validation_f1": [result.best_f1 for result in results],
         "trainable_parameters": results[0].trainable_parameters,
+        "recipe": run.recipe.model_dump(mode="json"),  # for `distill export`, whatever is run here later
     }
 
 
@@ -69,6 +72,7 @@ def export(run: Run) -> dict[str, Any]:
     """The 4-bit folder that drifts least, and the scores of every scorer on the held-out chains."""
     built = read_dataset(run.folder)
     heldout = read_heldout(run.folder)
+    _require_apart(built, heldout)
     made = run.folder.stage_folder("export", run.fingerprints["export"])
     with run.view.stage("export and score", 1.0) as shown, made as work:
         scored, thresholds, figures = run.cluster.run_task(
@@ -84,6 +88,18 @@ def export(run: Run) -> dict[str, Any]:
         )
     run.write_shards("export", scored, 4096)
     return {"in": len(heldout), "out": len(scored), "thresholds": thresholds, "verifier": figures}
+
+
+def _require_apart(built: BuiltDataset, heldout: list[ScoredChain]) -> None:
+    """Raises DataError where a held-out question was trained on: figures on it would flatter."""
+    seen = {normalised(row.problem.question) for row in [*built.train, *built.validation]}
+    shared = {chain.question for chain in heldout if normalised(chain.question) in seen}
+    if shared:
+        raise DataError(
+            f"expected held-out problems that were never labelled, found {len(shared):,} that were, such as "
+            f"{min(shared)[:80]!r}. The source of the problems changed while the run was made: give the "
+            "recipe another `name`, and with it a run folder of its own."
+        )
 
 
 def _train_task(

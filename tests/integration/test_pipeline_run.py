@@ -10,11 +10,14 @@ import pytest
 from conftest import Finished
 from pipeline_runs import STAGES, Ran, descendants, distill, identities, rows, started, wait_for
 
+from distill.shipping import open_trained
+
 KEYS = [
     "wall_seconds", "peak_rss_gib", "teacher_tokens", "pass_rate", "label_first_error_accuracy",
     "verifier.f1_full", "verifier.f1_4bit", "hybrid.f1", "baselines.step_logprob.f1", "baselines.checker.f1",
     "baselines.checker_logprob.f1", "best_of_n.pass_at_1", "best_of_n.majority_8", "best_of_n.verifier_8",
-    "best_of_n.oracle_8", "training.curve", "versions.torch", "recipe.fingerprint", "hardware.cores",
+    "best_of_n.oracle_8", "training.curve", "training.cut_chains", "training.truncated_steps",
+    "verifier.truncated_steps", "versions.torch", "recipe.fingerprint", "hardware.cores",
 ]  # fmt: skip
 FRACTIONS = [*(key for key in KEYS if ".f1" in key or "best_of_n" in key), "pass_rate"]
 
@@ -77,18 +80,54 @@ def test_the_dataset_loads(finished: Finished) -> None:
     assert "world" in (hub / "README.md").read_text(encoding="utf-8")
 
 
+REWRITTEN = {".lock", "recipe.yaml", "report.html", "summary.json", "report/manifest.json"}
+
+
 def test_a_finished_run_answers_at_once_and_changes_nothing(finished: Finished) -> None:
-    before = identities(finished.folder, "**/*")
+    """The report is written again, for what was deleted of it or is of other settings; it says the same."""
+    before, page = identities(finished.folder, "**/*"), (finished.folder / "report.html").read_text()
+    (finished.folder / "summary.json").unlink()
     again = distill("run", "recipe.yaml", cwd=finished.place)
     assert again.code == 0
     assert again.seconds < 15
     assert "Ray" not in again.err
-    assert [line for line in again.err.splitlines() if line] == [f"{s}: finished already" for s in STAGES]
+    told = [line for line in again.err.splitlines() if "finished already" in line]
+    assert told == [f"{s}: finished already" for s in STAGES[:-1]]
     assert again.out == finished.ran.out
     after = identities(finished.folder, "**/*")
-    assert {k: v for k, v in after.items() if k != ".lock"} == {
-        k: v for k, v in before.items() if k != ".lock"
-    }
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} <= REWRITTEN
+    assert (finished.folder / "report.html").read_text() == page
+
+
+def test_settings_that_come_back_have_their_own_report(finished: Finished, tmp_path: Path) -> None:
+    folder = finished.copy(tmp_path)
+    questions = (folder / "review.jsonl").read_text()
+    for bootstrap in (20, 50):
+        (folder / "review.jsonl").write_text("")  # as labels under other settings would have left it
+        arguments = ("run", "recipe.yaml", f"runs={tmp_path}", f"evaluation.bootstrap={bootstrap}")
+        ran = distill(*arguments, "price.per_hour=3600", cwd=finished.place)
+        assert ran.code == 0, ran.text
+        assert f"evaluation: {'done' if bootstrap == 20 else 'finished already'}" in ran.err
+        summary = json.loads((folder / "summary.json").read_text())
+        assert summary["money"] == pytest.approx(summary["wall_seconds"])
+        for text in (summary["recipe"]["yaml"], (folder / "recipe.yaml").read_text()):
+            assert f"bootstrap: {bootstrap}" in text
+        assert (folder / "review.jsonl").read_text() == questions
+
+
+def test_a_verifier_is_exported_by_the_settings_that_it_was_trained_under(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was run there later, and where the recipe's files are not."""
+    folder = finished.copy(tmp_path)
+    (folder / "recipe.yaml").write_text("name: another")
+    monkeypatch.chdir(tmp_path)
+    for place in (folder, folder / "export" / "verifier", folder / "verifier"):
+        with open_trained(str(place), None, print) as trained:
+            assert (trained.settings.base, trained.settings.lora.r) == ("base", 4)
+            assert trained.provenance["recipe"] == "world"
+            assert trained.heldout
 
 
 def test_inspect_shows_stages_and_chains(finished: Finished) -> None:

@@ -138,7 +138,7 @@ def test_the_diagram_is_the_pipeline() -> None:
 def test_the_table_of_what_is_redone_is_the_pipeline() -> None:
     section = ARCHITECTURE.split("## What is redone when")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (\w+) \| (.*) \|$", section, re.MULTILINE)
-    shown = {name: re.findall(r"`(\w+)`", cell) for name, cell in rows if name != "stage"}
+    shown = {name: re.findall(r"`([\w.]+)`", cell) for name, cell in rows if name != "stage"}
     settings = {stage.name: [n for entry in stage.settings for n in entry.split(" -")] for stage in STAGES}
     assert shown == settings
     for name in (*PLACEMENT, *FILES):

@@ -209,6 +209,10 @@ def test_a_review_that_is_being_answered_is_kept_aside(run: Path, capsys: pytest
     assert [(run / f"review-{n}.jsonl").read_text() for n in (1, 2, 3)] == begun
     assert not (run / "review-4.jsonl").exists()
     assert [json.loads(line) for line in (run / "review.jsonl").open()] == [row, other]
+    mine = json.dumps(other | {"answer": 1, "reviewer": "me"}) + "\n"
+    (run / "review.jsonl").write_text(mine)
+    label_again()  # the same labels: what asks about them stays, with the rows that are answered
+    assert (run / "review.jsonl").read_text() == mine
     told = "".join(capsys.readouterr().err.split())
     assert f"1answersin{run}/reviews.jsonlleftout" in told
     assert "review-3.jsonl" in told

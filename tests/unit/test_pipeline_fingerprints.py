@@ -1,5 +1,6 @@
 """Which settings redo which stages: the ones that change what comes out, and no others."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def test_a_threshold_of_the_labels_costs_no_teacher_token(method: str) -> None:
         ({"verifier": {"epochs": 1}}, FROM_VERIFIER),
         ({"labelling": {"rollouts": 4}}, FROM_LABELS | {"evidence"}),
         ({"completer": {"temperature": 0.1}}, FROM_LABELS | {"evidence"}),
+        ({"labelling": {"checker_deadline_seconds": 9.0}}, {*NAMES} - {"problems", "heldout_problems"}),
         ({"problems": {"heldout": 10}}, HELDOUT | {"export", "evaluation", "report"}),
         ({"problems": {"count": 10}}, {*NAMES} - HELDOUT),
         ({"chains": {"per_problem": 2}}, {*NAMES} - HELDOUT - {"problems"}),
@@ -46,6 +48,37 @@ def test_a_threshold_of_the_labels_costs_no_teacher_token(method: str) -> None:
 )
 def test_what_a_setting_redoes(changed: dict[str, Any], expected: set[str]) -> None:
     assert redone({}, changed) == expected
+
+
+@pytest.mark.parametrize("what", ["problems", "chains"])
+def test_held_out_problems_of_a_file_decide_what_is_labelled(what: str, tmp_path: Path) -> None:
+    """Fifty more held out would else be fifty that were trained on."""
+    (tmp_path / "x.jsonl").write_text("{}")
+    path = str(tmp_path / "x.jsonl")
+    before = (
+        {"problems": {"source": "file", "path": path}} if what == "problems" else {"chains": {"path": path}}
+    )
+    after = before | {"problems": {**before.get("problems", {}), "heldout": 100}}
+    assert redone(before, after) == {*NAMES}
+
+
+@pytest.mark.parametrize("module", ["mine", "package.mine"])
+def test_an_edited_checker_judges_everything_anew(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe.model_validate({"name": "x", "problems": {"domain": f"{module}:check"}})
+    file = (tmp_path / module.replace(".", "/")).with_suffix(".py")
+    file.parent.mkdir(exist_ok=True)
+    (file.parent / "__init__.py").write_text("raise AssertionError('imported')")
+    seen = []
+    for text in ("raise AssertionError('imported')", "raise AssertionError('not imported')"):
+        file.write_text(text)
+        importlib.invalidate_caches()
+        seen.append(stage_fingerprints(recipe))
+    assert all(seen[0][name] != seen[1][name] for name in NAMES)
+    gone = Recipe.model_validate({"name": "x", "problems": {"domain": "no.such:check"}})
+    assert stage_fingerprints(gone) == stage_fingerprints(gone)
 
 
 def test_a_file_of_chains_counts_by_what_it_holds(tmp_path: Path) -> None:

@@ -168,8 +168,10 @@ def test_losses_name_only_what_happened():
             {"name": "labels", "retries": 3, "outcomes": {"good": 5, "undetermined": 2}},
         ],
         "evaluation": {"n_undecided_outcomes": 4, "scorers": {"hybrid": {"n_unscored_steps": 6}}},
+        "training": {"cut_chains": 7, "truncated_steps": 8},
+        "verifier": {"truncated_steps": 9},
     }
-    assert [amount for _, amount in progress.losses(summary)] == ["3", "2", "4", "6"]
+    assert [amount for _, amount in progress.losses(summary)] == ["3", "2", "4", "7", "8", "9", "6"]
     assert progress.losses({}) == []
 
 
