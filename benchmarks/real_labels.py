@@ -1,18 +1,23 @@
 """Verifiers and baselines on labels that people made: trained on `train`, reported on `dev`.
 
 Every scorer of a step sees the same chains; thresholds (and whatever else is fitted) come from a tenth of
-the training problems that nothing was trained on. First-error F1, AUROC, Brier and ECE with 95% intervals
-over problems, and the differences to the verifier within each resample; by source too.
+the training problems that nothing was trained on (a training stops early by the same ones). First-error F1,
+AUROC, Brier and ECE with 95% intervals over problems, and the differences to the verifier within each
+resample; by source too, and for the test chains whose question has no near-duplicate in training (some
+sources vary one story, or ask two things of it). Every scorer scores every step: one that the checker
+leaves undecided counts as correct, one past the verifier's sight as wrong; both are counted.
 
     python benchmarks/real_labels.py --data FOLDER/step_labels                      # the baselines
     python benchmarks/real_labels.py --data FOLDER/step_labels --base MODEL [KEY=VALUE ...]
         trains first: overrides of `distill train`, such as verifier.epochs=2 verifier.max_length=1024
-    --out FOLDER keeps rows and training (`distill export FOLDER/out`); --verifier FOLDER takes a trained one; --chains, --test-chains: a subset; --without SOURCE: leave a source
-    out of training and report on it alone (a domain never seen)
+    --out FOLDER keeps rows and training (`distill export FOLDER/out`); --verifier FOLDER takes a trained one,
+    which is refused where its training saw chains to fit or test on; --chains, --test-chains: a subset;
+    --without SOURCE: leave a source out of training and report on it alone (a domain never seen)
 """
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections import Counter
@@ -29,8 +34,11 @@ import checkers
 from distill.config import EvaluationSettings
 from distill.dataset.build import split_by_problem
 from distill.dataset.imports import SourceSettings, load_source
+from distill.dataset.text import jaccard, ngrams, normalise, words
+from distill.errors import DistillError
 from distill.evaluation.evaluate import evaluate
 from distill.records import LabelledChain, Outcome, ScoredChain
+from distill.shipping import open_trained
 from distill.training import read_settings
 from distill.training import train as train_on
 from distill.verifier import Example, Verifier, checker_scores, examples, fit_hybrid, hybrid_scores
@@ -40,17 +48,23 @@ SHOWN = ("f1", "accuracy_erroneous", "accuracy_correct", "auroc", "brier", "ece"
 Scores = list[list[float]]
 OURS = ("verifier", "checker_and_verifier")
 VALIDATION = 0.1
+SPLIT = ("seed=", "dataset.validation_fraction=", "validation=", "data=")
+"""Overrides that would train on the chains that thresholds are fitted on."""
+NEAR = 0.5
+"""Jaccard index of the questions' 3-grams of words from which they are near-duplicates."""
 
 
 def position_prior(train: Sequence[Example], chains: Sequence[Example]) -> Scores:
-    """P(a step at this position is wrong, none before it being so), by Laplace's rule."""
+    """P(a step at this position is correct, all before it being so), two steps' worth of the overall rate
+    added: a position that training never saw is no error for that."""
     seen: Counter[int] = Counter()
     wrong: Counter[int] = Counter()
     for item in train:
         for step, label in enumerate(item.labels):
             seen[step] += label != -100
             wrong[step] += label == 0
-    return [[1 - (wrong[i] + 1) / (seen[i] + 2) for i in range(len(item.steps))] for item in chains]
+    rate = wrong.total() / max(seen.total(), 1)
+    return [[1 - (wrong[i] + 2 * rate) / (seen[i] + 2) for i in range(len(item.steps))] for item in chains]
 
 
 def bag_of_words(train: Sequence[Example], chains: Sequence[Example]) -> Scores:
@@ -92,12 +106,15 @@ def whole(items: Sequence[LabelledChain]) -> list[Example]:
 
 def scores_of(
     given: argparse.Namespace, train: list[LabelledChain], validation: list[Example], test: list[Example]
-) -> tuple[dict[str, Scores], dict[str, float]]:
-    """Scores of the test chains and thresholds, by scorer; everything fitted on `train` and `validation`."""
+) -> tuple[dict[str, Scores], dict[str, float], dict[str, int]]:
+    """Scores of the test chains and thresholds, by scorer; everything fitted on `train` and `validation`.
+    And how many steps the test chains have, the checker decided, and the verifier did not see."""
     both, cut = [*validation, *test], len(validation)
     truth = [item.first_error for item in validation]
     labels = [item.labels for item in validation]
     checks = statuses(both)
+    decided = sum(status != "undecided" for chain in checks[cut:] for status in chain)
+    coverage = {"steps": sum(len(item.steps) for item in test), "decided_by_checker": decided}
     fitted = {
         "position_prior": position_prior(whole(train), both),
         "bag_of_words": bag_of_words(whole(train), both),
@@ -107,8 +124,9 @@ def scores_of(
     found["checker"] = checker_scores(checks[cut:])
     if given.verifier or given.base:
         with tempfile.TemporaryDirectory() as scratch:
-            verifier = made_verifier(given, train, validation, Path(scratch))
+            verifier = made_verifier(given, train, validation, test, Path(scratch))
             margins = verifier.margins([(item.question, item.steps) for item in both])
+        coverage["unseen_by_verifier"] = sum(m == -math.inf for row in margins[cut:] for m in row)
         calibration = calibrate(margins[:cut], validation).calibration
         fitted["verifier"] = [calibration.probabilities(row) for row in margins]
         params = fit_hybrid(fitted["verifier"][:cut], checks[:cut], labels)
@@ -116,14 +134,19 @@ def scores_of(
     for name, scores in fitted.items():
         thresholds[name] = fit_threshold(scores[:cut], truth)
         found[name] = scores[cut:]
-    return found, thresholds
+    return found, thresholds, coverage
 
 
 def made_verifier(
-    given: argparse.Namespace, train: list[LabelledChain], validation: list[Example], scratch: Path
+    given: argparse.Namespace,
+    train: list[LabelledChain],
+    validation: list[Example],
+    test: list[Example],
+    scratch: Path,
 ) -> Verifier:
     """The one that was given, or one trained on exactly these chains."""
     if given.verifier:
+        require_unseen(given.verifier, [*validation, *test])
         return Verifier.from_pretrained(given.verifier)
     folder = given.out or scratch
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +157,29 @@ def made_verifier(
     kept += [{"question": e.question, "steps": list(e.steps), "label": e.first_error} for e in validation]
     rows.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     return train_verifier(rows, given.base, given.overrides, folder / "out")
+
+
+def require_unseen(folder: Path, chains: Sequence[Example]) -> None:
+    """Stops where a verifier was trained on a question of `chains`; says so where that cannot be known."""
+    try:
+        with open_trained(str(folder), None, print) as trained:
+            seen = {normalise(item.question) for item in trained.train}
+    except DistillError as error:
+        print(f"what {folder} was trained on is not known: {error}")
+        return
+    shared = sum(normalise(item.question) in seen for item in chains)
+    if shared:
+        raise SystemExit(
+            f"expected a verifier that saw no question to fit or test on, found {shared} chains with one in "
+            f"the training of {folder}; give the --chains and --without that it was trained with"
+        )
+
+
+def alike(train: Sequence[LabelledChain], test: Sequence[LabelledChain]) -> set[str]:
+    """Ids of the test problems whose question is a near-duplicate of one to train on."""
+    known = [ngrams(words(question), 3) for question in {item.problem.question for item in train}]
+    asked = {item.problem.id: ngrams(words(item.problem.question), 3) for item in test}
+    return {name for name, own in asked.items() if any(jaccard(own, other) >= NEAR for other in known)}
 
 
 def scored_chains(test: list[LabelledChain], scores: dict[str, Scores]) -> list[ScoredChain]:
@@ -210,6 +256,8 @@ def main() -> None:
     parser.add_argument("--name", default="real_labels")
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_args()
+    if told := [item for item in given.overrides if item.startswith(SPLIT)]:
+        parser.error(f"expected overrides that leave the split alone, found {told}")
     data, _ = load_source(SourceSettings(path=str(given.data), split="train"))
     test, _ = load_source(SourceSettings(path=str(given.data), split="dev"))
     if given.without:
@@ -217,20 +265,25 @@ def main() -> None:
         test = [item for item in test if item.problem.source.startswith(given.without)]
     data, test = chosen(data, given.chains), chosen(test, given.test_chains)
     train, validation = split_by_problem(data, VALIDATION, 0)
-    scores, thresholds = scores_of(given, train, whole(validation), whole(test))
+    scores, thresholds, coverage = scores_of(given, train, whole(validation), whole(test))
     chains = scored_chains(test, scores)
     found = figures(chains, thresholds)
     print(
-        f"{len(train)} chains to train on, {len(validation)} to fit on, {len(test)} to test\n{table(found)}"
+        f"{len(train)} chains to train on, {len(validation)} to fit on, {len(test)} to test; "
+        f"{coverage}\n{table(found)}"
     )
     sources = sorted({chain.truth_kind.split("/")[0] for chain in chains})
     by_source = {
         name: figures([chain for chain in chains if chain.truth_kind.split("/")[0] == name], thresholds)
         for name in sources
     }
+    near = alike(train, test)
+    if fresh := [chain for chain in chains if chain.problem_id not in near]:
+        by_source["no near-duplicate in training"] = figures(fresh, thresholds)
     for name, part in by_source.items():
         print(f"\n{name}: {part['n_chains']} chains, {part['n_erroneous']} with an error\n{table(part)}")
     counts = {"train": len(train), "validation": len(validation), "test": len(test), "without": given.without}
+    counts |= coverage
     command = " ".join(["python", *(a for a in sys.argv if not a.startswith("/"))])
     print(record(given.name, command, counts | {"base": given.base, "all": found, "by_source": by_source}))
 

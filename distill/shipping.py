@@ -20,7 +20,7 @@ from distill.stages.dataset import read_dataset
 from distill.stages.scorers import measured_on, whose_labels
 from distill.stages.verifier import provenance, read_heldout
 from distill.storage import MANIFEST, Place, local_copy, locate
-from distill.training import TrainSettings, prepare
+from distill.training import TrainSettings, content_digest, prepare
 from distill.verifier import HeldoutChain, Package, examples, read_result
 from distill.verifier.ship import Format, Trained, ship
 
@@ -54,8 +54,9 @@ def export_verifier(
             raise DataError(
                 f"expected chains that {source} was not trained on, found none; give --check-data FILE"
             )
-        if len(trained.heldout) < ENOUGH:
-            show(f"only {len(trained.heldout):,} chains to measure on: the intervals will be wide")
+        known = sum(item.truth is not None for item in trained.heldout)
+        if known < ENOUGH:
+            show(f"only {known:,} chains of known first error to measure on: the intervals will be wide")
         ship(trained, made_as, folder, show)
         package = with_checks(folder, trained.validation)
     for line in _figure_lines(package):
@@ -116,7 +117,11 @@ def _of_run(root: Path) -> Trained:
 
 
 def _of_training(root: Path) -> Trained:
-    """What `distill train` left: its data is read again, as it was split then."""
+    """What `distill train` left: its data is read again, as it was split then.
+
+    Raises:
+        VerifierError: the training is gone, or its data are others now, so that what it saw is not known.
+    """
     record = json.loads((root / TRAINING).read_text(encoding="utf-8"))
     settings = TrainSettings.model_validate(record["settings"])
     result = read_result(root / Path(record["training"]["folder"]).name)
@@ -125,6 +130,12 @@ def _of_training(root: Path) -> Trained:
             f"expected the training that {root / TRAINING} tells of, found it gone; train again"
         )
     prepared = prepare(settings, lambda line: None)
+    found = content_digest(prepared)
+    if record.get("content", found) != found:  # absent in folders of old
+        raise VerifierError(
+            f"expected the data that {root / TRAINING} tells of, found other chains in "
+            f"{[source.path for source in settings.data]}; put the old data back, or train again"
+        )
     told = {"command": "distill train", "data": prepared.record, "loss": settings.verifier.loss}
     return Trained(
         result if result.quantised else None,

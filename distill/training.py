@@ -182,6 +182,7 @@ def _export(
         "training": asdict(result),
         "data": prepared.record,
         "settings": settings.model_dump(mode="json"),
+        "content": content_digest(prepared),
     }
     write_json(settings.out / "train.json", record)  # first: what is refused here, `distill export` may try
     shipped = export(result, None, prepared.known, heldout, verifier, folder, provenance, seed=settings.seed)

@@ -1,4 +1,5 @@
-"""Export: build every 4-bit form, measure each against the model as trained, ship what drifts least."""
+"""Export: build every 4-bit form, measure each against the model as trained, ship what drifts least of those
+that kept their F1."""
 
 import os
 import shutil
@@ -104,31 +105,50 @@ def finish(
 
 
 def choose(figures: dict[Form, FormFigures]) -> Form:
-    """The form whose scores are nearest (mean |difference|) to those of the full-precision training on the
-    same labels, or, without one, to those of the model that it came from.
+    """Of the forms that kept their F1, the one whose scores are nearest (mean |difference|) to those of the
+    full-precision training on the same labels, or, without one, to those of the model that it came from.
 
     Raises:
-        VerifierError: even that one lost more than one point of F1 (or, without exact truth, agrees
+        VerifierError: every form lost more than one point of F1 (or, without exact truth, agrees
             on less than 95% of the chains).
     """
-    best = min(figures, key=lambda form: figures[form].drift)
-    require_kept(figures[best], list(figures.values()))
-    return best
+    passed = [form for form in figures if kept(figures[form])]
+    if not passed:
+        raise refusal(list(figures.values()))
+    return min(passed, key=lambda form: figures[form].drift)
 
 
-def require_kept(best: FormFigures, measured: Sequence[FormFigures]) -> None:
-    """Raises VerifierError, with the figures of all that was measured, where `best` lost more than a point
-    of F1 (or, without exact truth, agrees on less than 95% of the chains)."""
-    if best.f1_change is not None:
-        kept = best.f1_change.value >= -LARGEST_F1_LOSS
-    else:
-        kept = best.agreement >= LEAST_AGREEMENT
-    if not kept:
-        lines = "; ".join(_line(item) for item in measured)
-        raise VerifierError(
-            f"expected a 4-bit form within {100 * LARGEST_F1_LOSS:.0f} point of the first-error F1 of the "
-            f"model as trained, found {lines}; train longer, raise verifier.lora.r, or take a larger base"
-        )
+def kept(item: FormFigures) -> bool:
+    """Whether a form lost at most a point of F1 (or, without exact truth, agrees on 95% of the chains)."""
+    if item.f1_change is not None:
+        return item.f1_change.value >= -LARGEST_F1_LOSS
+    return item.agreement >= LEAST_AGREEMENT
+
+
+def require_kept(measured: Sequence[FormFigures]) -> None:
+    """Raises VerifierError, with the figures of all, where one of `measured` is not `kept`."""
+    if not all(map(kept, measured)):
+        raise refusal(measured)
+
+
+def refusal(measured: Sequence[FormFigures]) -> VerifierError:
+    """Why nothing is shipped: the figures of all that was measured, whether so few chains can tell, and what
+    to do."""
+    advice = ["train longer, or take a larger base"]
+    if not {"adapter", "lora"} & {item.form for item in measured}:
+        exact = "`distill export --format adapter`, or the adapter form of a training with `quantise: true`"
+        advice.insert(0, f"ship what was trained ({exact})")
+    if any(item.f1_change and not kept(item) and _reaches_bound(item.f1_change) for item in measured):
+        more = "measure on more: more validation chains, or `distill export --check-data FILE`"
+        advice.insert(0, f"{measured[0].chains} chains cannot tell (the interval reaches the bound): {more}")
+    return VerifierError(
+        f"expected a 4-bit form within {100 * LARGEST_F1_LOSS:.0f} point of the first-error F1 of the "
+        f"model as trained, found {'; '.join(map(_line, measured))}; {', or '.join(advice)}"
+    )
+
+
+def _reaches_bound(change: Estimate) -> bool:
+    return change.high >= -LARGEST_F1_LOSS
 
 
 def _sources(trained: TrainResult, full_precision: TrainResult | None) -> dict[Form, TrainResult]:

@@ -138,8 +138,7 @@ def _ship_measured(trained: Trained, made_as: Format, folder: Path, show: Show) 
     package = Package(form, chain_format, reference.fit.calibration, base=_base(form, source))
     write_package(folder, package)
     figures = dict(_measure(trained, form, folder, reference, show))
-    for item in figures.values():
-        require_kept(item, list(figures.values()))
+    require_kept(list(figures.values()))
     write_package(folder, _described(package, trained, folder, figures, reference))
 
 

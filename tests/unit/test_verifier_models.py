@@ -250,14 +250,48 @@ def test_a_form_that_loses_more_than_a_point_is_refused_with_figures(shipped):
 
     from distill.verifier import Estimate
 
-    spoilt = {
-        form: replace(item, f1_change=Estimate(-0.02, -0.03, -0.01)) for form, item in shipped.figures.items()
-    }
+    worse = Estimate(-0.02, -0.03, -0.011)
+    spoilt = {form: replace(item, f1_change=worse) for form, item in shipped.figures.items()}
     with pytest.raises(VerifierError, match=r"adapter: mean .* F1 change -2\.00"):
         choose(spoilt)
+    with pytest.raises(VerifierError) as told:
+        choose(spoilt)
+    assert "cannot tell" not in str(told.value)
     blind = {form: replace(item, f1_change=None, agreement=0.9) for form, item in shipped.figures.items()}
     with pytest.raises(VerifierError, match=r"agreement 0\.900"):
         choose(blind)
+
+
+def test_a_form_that_passes_is_shipped_where_the_nearest_one_fails(shipped):
+    from dataclasses import replace
+
+    from distill.verifier import Estimate
+
+    lost, same = Estimate(-0.02, -0.03, -0.011), Estimate(0.0, -0.01, 0.01)
+    told = {"full_precision": (0.001, lost), "merged": (0.01, same), "adapter": (0.005, same)}
+    figures = {
+        form: replace(shipped.figures[form], mean_change_to_full_precision=drift, f1_change=change)
+        for form, (drift, change) in told.items()
+    }
+    assert choose(figures) == "adapter"
+    del figures["adapter"]
+    assert choose(figures) == "merged"
+
+
+def test_a_refusal_on_few_chains_says_that_they_cannot_tell(shipped):
+    from dataclasses import replace
+
+    from distill.verifier import Estimate
+
+    few = replace(shipped.figures["full_precision"], f1_change=Estimate(-0.0929, -0.255, 0.0), chains=23)
+    with pytest.raises(VerifierError, match=r"-9\.29 \[-25\.50, 0\.00\]; 23 chains cannot tell") as told:
+        choose({"full_precision": few})
+    assert "--check-data" in str(told.value)
+    assert "quantise: true" in str(told.value)
+    adapter = replace(few, form="adapter")
+    with pytest.raises(VerifierError) as told:
+        choose({"full_precision": few, "adapter": adapter})
+    assert "quantise: true" not in str(told.value)
 
 
 def test_hybrid_and_final_figures_are_added_to_the_folder(shipped):
