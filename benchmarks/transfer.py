@@ -1,4 +1,4 @@
-"""First-error F1 by the domain that a verifier was trained on and the domain that it is tested on.
+"""First-error F1, AUROC and ECE by the domain that a verifier was trained on and the one it is tested on.
 
 Takes finished runs (each with its exported 4-bit verifier and its held-out chains, whose first errors are
 known exactly). Every verifier scores the held-out chains of every run with the threshold that was fitted on
@@ -12,18 +12,21 @@ its own validation labels; held-out chains of a run of several domains are told 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from losses import heldout
 from record import record
 
-from distill.first_error import predict_first_error
+from distill.config import EvaluationSettings
+from distill.evaluation.evaluate import evaluate
 from distill.records import ScoredChain
 from distill.verifier import Verifier
-from distill.verifier.drift import HeldoutChain, f1_estimate
 
 RESAMPLES = 1000
+NAME = "verifier"
+SHOWN = ("f1", "auroc", "ece")
 
 
 def by_domain(runs: Sequence[Path]) -> dict[str, list[ScoredChain]]:
@@ -35,24 +38,21 @@ def by_domain(runs: Sequence[Path]) -> dict[str, list[ScoredChain]]:
     return {domain: list(chains.values()) for domain, chains in sorted(found.items())}
 
 
-def f1(verifier: Verifier, chains: Sequence[ScoredChain]) -> dict[str, float]:
-    """ProcessBench's F1 with its 95% interval over problems, in [0, 1]."""
+def figures(verifier: Verifier, chains: Sequence[ScoredChain]) -> dict[str, Any]:
+    """First-error F1 at the verifier's own threshold, AUROC and ECE, with 95% intervals over problems."""
     scores = verifier.score([(chain.question, chain.steps) for chain in chains])
-    predicted = [predict_first_error(row, verifier.threshold) for row in scores]
-    known = [HeldoutChain(c.question, c.steps, c.truth, c.problem_id) for c in chains]
-    estimate = f1_estimate(predicted, known, RESAMPLES, 0)
-    assert estimate is not None  # `heldout` leaves chains without exact truth out
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "chains": len(chains)}
+    scored = [replace(chain, scores={NAME: tuple(row)}) for chain, row in zip(chains, scores)]
+    settings = EvaluationSettings(best_of=[1], bootstrap=RESAMPLES)
+    found = evaluate(scored, {NAME: verifier.threshold}, settings, 0, NAME)["scorers"][NAME]
+    return {name: found[name] for name in SHOWN} | {"chains": len(chains)}
 
 
-def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+def table(found: dict[str, dict[str, dict[str, Any]]], figure: str) -> str:
     """Markdown: a row a verifier, a column a domain that it was tested on."""
     domains = list(next(iter(found.values())))
-    lines = ["| trained on | " + " | ".join(domains) + " |", "|---" * (len(domains) + 1) + "|"]
+    lines = [f"| {figure}, trained on | " + " | ".join(domains) + " |", "|---" * (len(domains) + 1) + "|"]
     for run, row in found.items():
-        cells = [
-            f"{100 * e['value']:.1f} [{100 * e['low']:.1f}, {100 * e['high']:.1f}]" for e in row.values()
-        ]
+        cells = ["{value:.3f} [{low:.3f}, {high:.3f}]".format(**cell[figure]) for cell in row.values()]
         lines.append(f"| {run} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -66,9 +66,9 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {}
     for run in given.runs:
         verifier = Verifier.from_pretrained(run / "export" / "verifier")
-        found[run.name] = {domain: f1(verifier, part) for domain, part in chains.items()}
-    print(table(found))
-    print(record("transfer", " ".join(["python", *sys.argv]), {"f1": found}))
+        found[run.name] = {domain: figures(verifier, part) for domain, part in chains.items()}
+    print("\n\n".join(table(found, figure) for figure in SHOWN))
+    print(record("transfer", " ".join(["python", *sys.argv]), found))
 
 
 if __name__ == "__main__":
