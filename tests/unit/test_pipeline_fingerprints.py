@@ -67,7 +67,9 @@ def test_an_edited_checker_judges_everything_anew(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = Recipe.model_validate({"name": "x", "problems": {"domain": f"{module}:check"}})
+    recipe = Recipe.model_validate(
+        {"name": "x", "problems": {"source": "file", "path": "p.jsonl", "domain": f"{module}:check"}}
+    )
     file = (tmp_path / module.replace(".", "/")).with_suffix(".py")
     file.parent.mkdir(exist_ok=True)
     (file.parent / "__init__.py").write_text("raise AssertionError('imported')")
