@@ -67,9 +67,8 @@ def test_an_edited_checker_judges_everything_anew(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = Recipe.model_validate(
-        {"name": "x", "problems": {"source": "file", "path": "p.jsonl", "domain": f"{module}:check"}}
-    )
+    own = {"source": "file", "path": "p.jsonl"}
+    recipe = Recipe.model_validate({"name": "x", "problems": own | {"domain": f"{module}:check"}})
     file = (tmp_path / module.replace(".", "/")).with_suffix(".py")
     file.parent.mkdir(exist_ok=True)
     (file.parent / "__init__.py").write_text("raise AssertionError('imported')")
@@ -79,7 +78,7 @@ def test_an_edited_checker_judges_everything_anew(
         importlib.invalidate_caches()
         seen.append(stage_fingerprints(recipe))
     assert all(seen[0][name] != seen[1][name] for name in NAMES)
-    gone = Recipe.model_validate({"name": "x", "problems": {"domain": "no.such:check"}})
+    gone = Recipe.model_validate({"name": "x", "problems": own | {"domain": "no.such:check"}})
     assert stage_fingerprints(gone) == stage_fingerprints(gone)
 
 
