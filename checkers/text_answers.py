@@ -13,6 +13,7 @@ Compared = tuple[str, str]
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname)\b ?\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' .,;-]*[A-Za-z.]")
 _MATH_WORDS = words("sqrt pi sin cos tan log ln infinity inf oo")
+_SHORT_WORDS = (["no"], ["up"])  # else two letters may be two variables
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty"
@@ -33,12 +34,12 @@ def compare_text(whole: str, stated: str, wanted: str, compared: Compared) -> Ve
 
 
 def plain_words(text: str) -> str:
-    """`text` in lower case if it is words of three letters or more and no formula, else ''."""
+    """`text` in lower case if it is words, one of three letters or more, and no formula; else ''."""
     text = tidy(_TEXT_COMMAND.sub(r"\1", text))
     if not _WORDS.fullmatch(text):
         return ""
     parts = re.sub("[.,;]", "", text.lower()).split()
-    plain = max(map(len, parts)) >= 3 and _MATH_WORDS.isdisjoint(parts)
+    plain = (max(map(len, parts)) >= 3 or parts in _SHORT_WORDS) and _MATH_WORDS.isdisjoint(parts)
     return " ".join(parts) if plain else ""
 
 

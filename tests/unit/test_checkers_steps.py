@@ -95,6 +95,12 @@ def check(step, problem=""):
         r"240 \* 2 = 480",
         "20% of 45 is 9.",
         "He keeps 20 dollars, which is 20% of 100, or 20.",
+        "Wait, 15 + 8 = 22? No, 15 + 8 = 23.",
+        "1/2 hour = 30 minutes",
+        "1/4 hour + 1/2 hour = 45 minutes",
+        "120 miles/2 hours = 60 miles per hour",
+        "1/3 = 33%",
+        "20/30 = 66.7%",
     ],
 )
 def test_confirmed(step):
@@ -126,6 +132,12 @@ def test_confirmed(step):
         ("5² = 26", "26", "25"),
         ("7 + 6 = 13 = 6 + 6", "13", "12"),
         ("3 hours = 190 minutes", "190", "180"),
+        ("1/2 hour = 40 minutes", "40", "30"),
+        ("1/2 = 52.5%", "52.5%", "0.5"),
+        ("50% - 20% = 31%", "31%", "0.3"),
+        ("Assuming 3 eggs a day, 3 * 4 = 13.", "13", "12"),
+        ("They wait for 5 + 10 = 16 minutes.", "16", "15"),
+        ("There are 2 wrong answers: 3 * 4 = 13 marks", "13", "12"),
         ("20% of 45 is 8.", "8", "9"),
         ("He keeps the rest, which is 3 * 12, or 35.", "35", "36"),
         ("F = (10 kg)(9.8 m/s^2) = 88 N", "88", "98"),
@@ -187,6 +199,14 @@ def test_refuted_with_the_right_value(step, stated, right):
         ("-3^2 = 9", "a sign before a power"),
         ("2 months = 60 days", "a conversion of no fixed size"),
         ("the field for m = -1/2 = 333.5 mT", "the value of something else"),
+        ("Suppose that 1 + 1 = 3.", "supposed"),
+        ("If 1 + 1 = 3, then all is lost.", "supposed"),
+        ("Tom says 5 + 7 = 11.", "somebody's claim"),
+        ("Is 15 + 8 = 22?", "asked"),
+        ("So 15 + 8 = 22. No, 15 + 8 = 23.", "corrected in the same step"),
+        ("Let me check: 15 + 8 = 22. Hmm, that's not right.", "rejected"),
+        ("15 + 8 = 22. Oops.", "rejected"),
+        ("15 + 8 = 22, which is wrong.", "rejected"),
         ("1 amu = 1.66 * 10^-24 grams", "a unit that is not known"),
     ],
 )
@@ -213,6 +233,7 @@ def test_another_arithmetic_is_announced_by_the_problem():
         (["2x + 18 = 98", "Subtracting 18, 2x = 90"], Status.INCORRECT),
         (["2x + 18 = 98", "Subtracting 18, 2x = 80", "Dividing by 2, x = 40"], Status.CORRECT),
         (["2x + 18 = 98", "Subtracting 18, 2x = 80", "Dividing by 2, x = 8"], Status.INCORRECT),
+        (["2x + 1 = 11", "Solving, x = 5.", "3x = 12", "Dividing by 3, x = 4."], Status.UNDECIDED),  # a new x
         (["2x + 18 = 98", "For the pears, 2x = 90"], Status.UNDECIDED),  # perhaps another x
         (["2x + 18 = 98", "Solving the corrected equation, 2x = 90"], Status.UNDECIDED),
     ],
@@ -249,6 +270,9 @@ def test_one_verdict_a_step_in_order():
         "5 apples " * 2_000 + "= 3",
         "9" * 19_000 + " * 3 = 1",
         "x" * 1_000_000 + "=",
+        ("1 (" * 13 + "6/2(0)" + ")" * 13 + " = 5; ") * 100,
+        "1 + 1 = 3 " + "option " * 2_500,
+        "1 + 1 = 3 " * 1_500,
         "\x00\u202e= \ud800 1 + 1 = 3",
     ],
 )
