@@ -125,6 +125,8 @@ def ends_cleanly(tokens: Sequence[Token], end: int, value: Value) -> bool:
         return False
     if after.text in (".", "\\overline") and end + 1 < len(tokens) and tokens[end + 1].glued:
         return False  # `0.777...`, `0.\\overline{7}`
+    if after.text in ("and", ",") and not value.computed and _has_unit(tokens, end + 1, value):
+        return False  # `= 2 hours and 15 minutes`
     if after.text == "?":
         return False  # asked, not stated
     if after.kind in (Kind.EQ, Kind.STOP, Kind.CLOSE):
@@ -132,6 +134,13 @@ def ends_cleanly(tokens: Sequence[Token], end: int, value: Value) -> bool:
     if after.kind is Kind.WORD or _is_article(tokens, end):
         return not after.glued
     return (after.kind is Kind.OPEN and not after.glued) or after.kind is Kind.FACTORIAL
+
+
+def _has_unit(tokens: Sequence[Token], index: int, value: Value) -> bool:
+    """Whether another measure follows one, as `15 minutes` does in `2 hours and 15 minutes`."""
+    number, unit = tokens[index : index + 1], tokens[index + 1 : index + 2]
+    measures = bool(number and unit) and number[0].kind is Kind.NUM and unit[0].text in UNITS
+    return measures and not value.units.isdisjoint(UNITS)
 
 
 def _is_article(tokens: Sequence[Token], index: int) -> bool:

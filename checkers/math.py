@@ -162,9 +162,19 @@ def _converted(stated: Quantity, wanted: Quantity) -> bool | None:
 
 
 def _clashing_units(one: str, other: str) -> bool:
-    """Two different units of one kind (months and years): numbers alone cannot be compared."""
-    kinds = [UNITS[unit].kind for unit in (one, other) if unit in UNITS]
-    return one != other and len(kinds) == 2 and kinds[0] == kinds[1]
+    """Two different units of one kind (months and years), rates or currencies: numbers alone say nothing."""
+    if one == other or not one or not other:
+        return False
+    if one in UNITS and other in UNITS:
+        return UNITS[one].kind == UNITS[other].kind
+    if "/" in one and "/" in other:  # `m/s` and `meters/second` are one, `km/h` is another
+        return [UNITS.get(part, part) for part in one.split("/")] != [
+            UNITS.get(part, part) for part in other.split("/")
+        ]
+    return one in _CURRENCIES and other in _CURRENCIES
+
+
+_CURRENCIES = "$€£¥₹"
 
 
 def _compare_ratios(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:

@@ -166,7 +166,7 @@ def _with_tail(match: re.Match[str], value: Fraction, decimals: int | None) -> Q
     if spoken and spoken[0] in _SCALES:
         value *= 10 ** _SCALES[spoken.pop(0)]
         decimals = None
-    unit = "$" if match["money"] else _unit(spoken, tail) if spoken else ""
+    unit = match["money"].strip(" \\") if match["money"] else _unit(spoken, tail) if spoken else ""
     return Quantity(value, decimals, percent, unit)
 
 

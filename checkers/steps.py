@@ -187,7 +187,7 @@ _HYPOTHESIS = re.compile(
 _NOT_CLAIMED = words(
     """
     suppose supposing assume assuming imagine if whether say says said claim claims claimed think thinks
-    thought believe believes believed write writes wrote guess guesses guessed
+    thought believe believes believed guess guesses guessed
     """
 )
 _SET_EQUAL = re.compile(r"\b(?:set|setting|sets)\b[^.]{0,60}\bequal|\bequat(?:e|es|ing)\b", re.I)
@@ -237,10 +237,12 @@ def _corrected(equation: Equation, equations: Sequence[Equation]) -> str:
     return "corrected in the same step" if right else ""
 
 
-_NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*[-+*/×x]")
+_NUMBER = re.compile(r"\$?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*[-+*/×x]")
 
 
 def _runs_on(equation: Equation) -> bool:
     """`5 * 3 = 15 + 2 = 17`: the right side begins with the value of the left, and goes on."""
     first = _NUMBER.match(equation.right.text)
-    return bool(first and equation.right.value.computed and show(equation.left.value) == first[1])
+    if not first or not equation.right.value.computed:
+        return False
+    return equation.left.value.exact == Fraction(first[1].replace(",", ""))
