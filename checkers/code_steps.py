@@ -41,6 +41,7 @@ _IS = re.compile(r"\s*(?:==|=>|->|➞|→|is|returns?|should (?:be|return)|gives
 _ENDS = re.compile(  # not in `f(5) is 2 more than f(4)`, `f(3) returns 3 values`, `f(1) is 1,000`
     r"[`)]*(?:[.,;:)](?![0-9])|\s*(?:$|[#(])|\s+(?:and|or|but|because|since|as|while|whereas|if|for|when|where)\b)"
 )
+_GROUPED = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+")  # to Python `1,000` is a pair
 _GOES_ON = re.compile(r"\s*[-+*/%=<>^]")  # `f(1) is 3 - 1 = 2`
 _RAISED = re.compile(r".*: (?:TypeError|ValueError|IndexError|KeyError|ZeroDivisionError|AttributeError): ")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -135,7 +136,7 @@ def _stated(question: str) -> Iterator[tuple[str, str]]:
         for stop in range(len(rest), 0, -1):
             ends = _ENDS.match(rest, stop) and rest[stop - 1] not in ".,"
             if ends and _is_value(rest[:stop]):
-                if not _GOES_ON.match(rest, stop):
+                if not _GOES_ON.match(rest, stop) and not _GROUPED.fullmatch(rest[:stop]):
                     yield question[begin.start() : end], rest[:stop]
                 break
 

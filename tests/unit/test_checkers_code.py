@@ -179,7 +179,7 @@ def root(node): return node
         ("import no_such\n" + ADD, "assert add(1, 2) == 3", "incorrect", "no_such"),
         ("import numpy\n" + ADD, "assert add(1, 2) == 3", "undecided", "numpy"),  # not in the sandbox
         (COUNT, "assert next(count()) == 1", "undecided", "Remote"),
-        (COUNT, "assert list(count()) == [1]", "correct", "passed"),
+        (COUNT, "assert list(count()) == [1]", "correct", "passes 1 test"),
         (COUNT, "assert list(count()) == [2]", "incorrect", "failed"),
         (VECTOR, "assert (V(1) + V(2)).x == 3", "undecided", "Remote"),
         (VECTOR, "assert str(V(1)) == 'V1'", "undecided", "as text"),
@@ -187,7 +187,7 @@ def root(node): return node
         ("def f(a): raise TypeError(\"'Remote'\")", "assert f(1) == 1", "incorrect", "TypeError"),
         (SORT, "a = [2, 1]\nf(a)\nassert a == [1, 2]", "undecided", "a copy"),
         (SORT, "a = [2, 1]\nf(a)\nassert a == [2, 1]", "undecided", "a copy"),
-        (SORT, "assert f([2, 1]) == [1, 2]", "correct", "passed"),
+        (SORT, "assert f([2, 1]) == [1, 2]", "correct", "passes 1 test"),
         ("1 / 0", "assert add(1, 2) == 3", "incorrect", "ZeroDivisionError"),
         ("", "assert add(1, 2) == 3", "incorrect", "does not define"),
         ("x = '\ud800\0'", "assert x == 1", "incorrect", "cannot be loaded"),
