@@ -142,8 +142,9 @@ def _rounded_conversion(one: Value, two: Value) -> bool:
     """`1 mile = 1.6 km`: nearly right, between units of which none is so many of the other."""
     if one.computed or two.computed or not convertible(one.units, two.units):
         return False
-    sizes = [UNITS[name].size for name in (*one.units, *two.units) if name in UNITS]
-    if len(sizes) != 2 or sizes[0] is None or sizes[1] is None or two.exact == 0:
+    named = [UNITS[name].size for name in (*one.units, *two.units) if name in UNITS]
+    sizes = [size for size in named if size]
+    if len(sizes) != 2 or len(named) != 2 or two.exact == 0:
         return False
     ratio = max(sizes) / min(sizes)
     found = one.exact * sizes[0] / (two.exact * sizes[1])
