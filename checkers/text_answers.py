@@ -19,8 +19,7 @@ _NUMBER_WORDS = (
     "seventeen eighteen nineteen twenty"
 )
 _COUNTS = words(_NUMBER_WORDS) | words(
-    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion "
-    "dozen half third quarter none"
+    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen half third quarter"
 )
 _SMALL_NUMBERS = {word: value for value, word in enumerate(_NUMBER_WORDS.split())}
 
