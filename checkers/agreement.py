@@ -85,6 +85,8 @@ def _doubt(equation: Equation, stated: Side, other: Side, pairs: _Pairs) -> str:
     one_sided = bool(stated.value.kinds) != bool(other.value.kinds)
     if unclear := stated.value.unclear or other.value.unclear:
         return unclear
+    if reason := _other_reckoning(stated, other):
+        return reason
     if _unit_on_one_side(stated.value, other.value):
         return "perhaps a conversion of units"
     if stated.value.computed and other.value.computed and _other_words(stated.value, other.value):
@@ -106,6 +108,47 @@ def _doubt(equation: Equation, stated: Side, other: Side, pairs: _Pairs) -> str:
     if _reversed_difference(stated, other):
         return "a difference taken in the other order"
     return ""
+
+
+_PERCENT_ADDED = re.compile(r"[^%]*[0-9)][^%]*[-+] ?[0-9.]+ ?\\?%[^%]*")
+_TIMES_OF_DAY = words("am pm a.m p.m o'clock")
+_COINS = words("cent cents penny pennies nickel nickels dime dimes")
+_CUSTOMARY = Fraction(1, 20)  # relative error of `1 mile = 1.6 km`
+
+
+def _other_reckoning(stated: Side, other: Side) -> str:
+    """What people reckon in another way than the numbers alone say, as `$50 + 20% = $60` ('' if nothing)."""
+    one, two = stated.value, other.value
+    units = one.units | two.units
+    if _PERCENT_ADDED.fullmatch(other.text):
+        return "perhaps a percentage of what stands before it"
+    if not _TIMES_OF_DAY.isdisjoint(units):
+        return "perhaps times of day"
+    if one.units != two.units and not _COINS.isdisjoint(units):
+        return "perhaps dollars and cents"
+    if _rounded_conversion(one, two):
+        return "perhaps a rounded conversion"
+    if (
+        one.computed
+        and two.computed
+        and bool(one.units) != bool(two.units)
+        and UNITS.keys().isdisjoint(units)
+    ):
+        return "perhaps words that stand for numbers"  # `1/2 bh = 1/2 * 4 * 5`
+    return ""
+
+
+def _rounded_conversion(one: Value, two: Value) -> bool:
+    """`1 mile = 1.6 km`: nearly right, between units of which none is so many of the other."""
+    if one.computed or two.computed or not convertible(one.units, two.units):
+        return False
+    named = [UNITS[name].size for name in (*one.units, *two.units) if name in UNITS]
+    sizes = [size for size in named if size]
+    if len(sizes) != 2 or len(named) != 2 or two.exact == 0:
+        return False
+    ratio = max(sizes) / min(sizes)
+    found = one.exact * sizes[0] / (two.exact * sizes[1])
+    return ratio.denominator != 1 and abs(found - 1) <= _CUSTOMARY
 
 
 _LITERAL = re.compile(r"[-+ ]*[0-9]+(?:/[0-9]+)?")

@@ -17,6 +17,7 @@ logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns that its
 
 _LETTERS_ONLY = re.compile(r"[A-Za-z ]*")
 _TRAILING_UNIT = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
+_NOT_READ = re.compile(r"\\(?:overline|bar|[lc]?dots|emptyset)(?![a-z])|\.\.\.|…|[0-9] ?: ?[0-9]")
 _RELATION = re.compile(r"[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|ne|neq)(?![a-z])")
 _DOUBLE_STAR_POWER = re.compile(r"\*\*\s*(-?[0-9.]+|\w)")
 
@@ -27,6 +28,8 @@ def compare(stated: str, wanted: str) -> Verdict:
     Undecided where sympy cannot read one of them, or fails on them.
     """
     compared = (stated, wanted)
+    if _NOT_READ.search(stated) or _NOT_READ.search(wanted):
+        return undecided("signs that sympy drops", compared)
     reference = _parsed(wanted)
     if reference is None:
         return undecided("the reference cannot be read as mathematics", compared)

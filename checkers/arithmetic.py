@@ -17,6 +17,7 @@ from fractions import Fraction
 from checkers.measures import after_remark, with_unit
 from checkers.reading import NO_NAMES, ORDINARY, Context, Reading
 from checkers.tokens import Kind, Token, clean, tokenise
+from checkers.units import UNITS
 from checkers.values import (
     NotArithmeticError,
     TooLargeError,
@@ -94,8 +95,8 @@ def _product(context: Context, index: int, depth: int) -> tuple[Value, int]:
         elif context.word(index) == "of" and (part := _part(context, value, index, depth)):
             right, index = part
             value = multiply(value, right)
-        elif implied := _implied(context, value, index, depth):
-            value, index = implied
+        elif not context.reading.tight and (implied := _implied(context, value, index, depth)):
+            value, index = implied  # under `tight` the factor has tried it: twice a level is exponential
         else:
             return value, index
 
@@ -287,12 +288,12 @@ def _number(context: Context, index: int) -> tuple[Value, int]:
     index += 1
     if mixed := _mixed_fraction(context, index, token):
         return Value(token.value + mixed), index + 3
+    if context.reading.si and (part := _part_of_unit(context, index - 1)):
+        return Value(part, computed=True), index + 2
     if context.kind(index) is Kind.PERCENT:
         if context.kind(index + 1) in (Kind.NUM, Kind.OPEN):
             raise NotArithmeticError("% as an operator")
-        percent = context.reading.percent
-        error = value.error * percent
-        return replace(value, exact=value.exact * percent, error=error, percent=True), index + 1
+        return _percentage(value, context.reading.percent), index + 1
     if (scale := _SCALES.get(context.word(index))) is not None:
         return _scaled(value, scale), index + 1
     divides = index > 1 and context.operator(index - 2) == "/"  # (1.6/27) × 10^-39, or 1.6/(27 × 10^-39)?
@@ -303,6 +304,14 @@ def _number(context: Context, index: int) -> tuple[Value, int]:
     if context.kind(index) is Kind.FRAC:
         raise NotArithmeticError("a number before a fraction")
     return value, index
+
+
+def _percentage(value: Value, percent: Fraction) -> Value:
+    """`33%`, which has two places where % is a hundredth: 1/3 rounds to it."""
+    places = value.decimals if percent == 1 else (value.decimals or 0) + 2
+    return replace(
+        value, exact=value.exact * percent, error=value.error * percent, decimals=places, percent=True
+    )
 
 
 def _scaled(value: Value, scale: int) -> Value:
@@ -355,3 +364,16 @@ def _mixed_fraction(context: Context, index: int, whole: Token) -> Fraction | No
     if top.glued or not sign.glued or not bottom.glued or bottom.value <= top.value:
         return None
     return top.value / bottom.value
+
+
+def _part_of_unit(context: Context, index: int) -> Fraction | None:
+    """The 1/2 of `1/2 hour`, two glued integers before a unit: half an hour, not 1 / (2 hours)."""
+    kinds = [context.kind(place) for place in range(index, index + 3)]
+    glued = context.glued(index + 1) and context.glued(index + 2) and not context.glued(index + 3)
+    if kinds != [Kind.NUM, Kind.OP, Kind.NUM] or context.operator(index + 1) != "/" or not glued:
+        return None
+    unit = context.word(index + 3) or context.name(index + 3)
+    if unit not in UNITS or context.operator(index - 1) in ("/", "^"):
+        return None
+    top, bottom = context.tokens[index].value, context.tokens[index + 2].value
+    return top / bottom if bottom else None

@@ -40,6 +40,14 @@ def hedged(tokens: Sequence[Token], index: int) -> int:
     return int(index < len(tokens) and tokens[index].text.lower() in _HEDGES)
 
 
+def word_before(tokens: Sequence[Token], start: int) -> str:
+    """The word before an expression, but for `that` and marks: the `suppose` of `Suppose that 1 + 1 = 3`."""
+    before = start - 1
+    while before >= 0 and tokens[before].text.lower() in ("that", ":", ",", '"'):
+        before -= 1
+    return tokens[before].text.lower() if before >= 0 and tokens[before].kind is Kind.WORD else ""
+
+
 def bare_name(tokens: Sequence[Token], floor: int, end: int) -> str:
     """The name alone on the left of an equality sign: `so x = 5`, `x` ('' for `2x = 5`, `f(x) = 5`)."""
     name = tokens[end - 1] if end > floor else None
@@ -117,11 +125,22 @@ def ends_cleanly(tokens: Sequence[Token], end: int, value: Value) -> bool:
         return False
     if after.text in (".", "\\overline") and end + 1 < len(tokens) and tokens[end + 1].glued:
         return False  # `0.777...`, `0.\\overline{7}`
+    if after.text in ("and", ",") and not value.computed and _has_unit(tokens, end + 1, value):
+        return False  # `= 2 hours and 15 minutes`
+    if after.text == "?":
+        return False  # asked, not stated
     if after.kind in (Kind.EQ, Kind.STOP, Kind.CLOSE):
         return True
     if after.kind is Kind.WORD or _is_article(tokens, end):
         return not after.glued
     return (after.kind is Kind.OPEN and not after.glued) or after.kind is Kind.FACTORIAL
+
+
+def _has_unit(tokens: Sequence[Token], index: int, value: Value) -> bool:
+    """Whether another measure follows one, as `15 minutes` does in `2 hours and 15 minutes`."""
+    number, unit = tokens[index : index + 1], tokens[index + 1 : index + 2]
+    measures = bool(number and unit) and number[0].kind is Kind.NUM and unit[0].text in UNITS
+    return measures and not value.units.isdisjoint(UNITS)
 
 
 def _is_article(tokens: Sequence[Token], index: int) -> bool:

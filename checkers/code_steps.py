@@ -38,6 +38,10 @@ _SET = re.compile(  # also outside of what we take for the program
 _DOCTEST = re.compile(r"^\s*>>>\s*(.+?)\s*\n\s*(\S.*?)\s*$", re.MULTILINE)
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _IS = re.compile(r"\s*(?:==|=>|->|➞|→|is|returns?|should (?:be|return)|gives)\s+")
+_ENDS = re.compile(  # not in `f(5) is 2 more than f(4)`, `f(3) returns 3 values`, `f(1) is 1,000`
+    r"[`)]*(?:[.,;:)](?![0-9])|\s*(?:$|[#(])|\s+(?:and|or|but|because|since|as|while|whereas|if|for|when|where)\b)"
+)
+_GROUPED = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+")  # to Python `1,000` is a pair
 _GOES_ON = re.compile(r"\s*[-+*/%=<>^]")  # `f(1) is 3 - 1 = 2`
 _RAISED = re.compile(r".*: (?:TypeError|ValueError|IndexError|KeyError|ZeroDivisionError|AttributeError): ")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -130,9 +134,9 @@ def _stated(question: str) -> Iterator[tuple[str, str]]:
             continue
         rest = question[link.end() : link.end() + 500].split("\n")[0]
         for stop in range(len(rest), 0, -1):
-            ends = rest[stop:][:1] in ("", " ", ".", ",", ";", ")", "`") and rest[stop - 1] not in ".,"
+            ends = _ENDS.match(rest, stop) and rest[stop - 1] not in ".,"
             if ends and _is_value(rest[:stop]):
-                if not _GOES_ON.match(rest, stop):
+                if not _GOES_ON.match(rest, stop) and not _GROUPED.fullmatch(rest[:stop]):
                     yield question[begin.start() : end], rest[:stop]
                 break
 
@@ -190,7 +194,8 @@ def _contradicted(
         found = check_code("\n".join(program[: line + 1]) + "\n", tests, limits=limits, sandbox=sandbox)
         for verdict in found.tests:
             raised = _RAISED.match(verdict.reason)
-            if verdict.status is Status.INCORRECT and (verdict.compared or raised):
+            is_object = verdict.compared and verdict.compared[0].startswith("<")  # which may equal a value
+            if verdict.status is Status.INCORRECT and not is_object and (verdict.compared or raised):
                 yield line, replace(verdict, reason=f"an example of the question: {verdict.reason}")
                 break
 

@@ -24,7 +24,8 @@ class Equation:
     """`left = right`, at least one of them more than a plain number.
 
     `approximate`: the sign was one of ≈. Equations of one chain `a = b = c` share `chain`. `worlds`: the
-    ways of reading it, in each of which the sides have a value.
+    ways of reading it, in each of which the sides have a value. `word_before`: what introduces
+    it (`suppose`).
     """
 
     left: Side
@@ -32,6 +33,7 @@ class Equation:
     approximate: bool
     chain: int
     worlds: tuple[World, ...]
+    word_before: str = ""
 
     @property
     def text(self) -> str:

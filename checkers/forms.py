@@ -17,10 +17,10 @@ from checkers.numeric import names
 
 Kind = Literal["value", "tuple", "list", "matrix", "equation", "inequality", "union", "based"]
 _MOST_ITEMS, _MOST_UNORDERED = 40, 16  # each of which may be compared with each
-_MATRIX = re.compile(r"\\begin\{([pbvV]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
+_MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
 _BASED = re.compile(r"\(?([0-9][0-9A-Za-z]*|[0-9A-Fa-f]{2,}(?=\)?_\{?16))\)?_\{?([0-9]{1,2})\}?")
 _SEPARATED = re.compile(r" ?(?:,|;|\\text ?\{ ?(?:and|or) ?\}|\b(?:and|or)\b) ?(?:(?:and|or)\b)?")
-_THOUSANDS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
+_THOUSANDS = re.compile(r"(?<![0-9])(?!0)[0-9]{1,3},[0-9]{3}(?![0-9])")
 _RELATION = re.compile(r"[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|leqslant|geqslant)(?![a-z])")
 _OR = re.compile(r"\\text ?\{ ?or ?\}|\bor\b")
 _OPEN, _CLOSE = "([{", ")]}"
@@ -104,6 +104,8 @@ def _one(tokens: list[str]) -> Form:
         left, right = map(parse_tokens, sides)
         if isinstance(left, Name) and left.text not in names(right):
             return Form("value", value=right, marks=left.text)  # `x = 5` is 5
+        if isinstance(right, Name) and not names(left):
+            return Form("value", value=left, marks=right.text)  # as is `5 = x`
         return Form("equation", value=Node("-", (left, right)))
     if len(sides) > 2 or not tokens:
         raise NotAFormulaError("several equations, or nothing")

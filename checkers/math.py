@@ -68,6 +68,7 @@ def _easy(answer_text: str, reference: str) -> Verdict | None:
         return correct("the same text", compared)
     return (
         compare_text(answer_text, stated, wanted, compared)
+        or _compare_ratios(stated, wanted, compared)
         or _compare_arithmetic(stated, wanted, compared)
         or _compare_forms(stated, wanted, compared)
         or (compare_prose(stated, wanted, compared) if is_prose(stated) and not is_prose(wanted) else None)
@@ -88,7 +89,14 @@ def _reference(reference: str) -> str:
 
 def _read(answer_text: str) -> str | None:
     answer = extract_answer(plain_characters(answer_text))
-    return answer.text if answer else None
+    return _HEDGE.sub("", answer.text, count=1) if answer else None
+
+
+_HEDGE = re.compile(
+    r"^\$?(?:≈|\\approx(?![a-z])|(?:approximately|about|roughly|nearly|around|exactly|just|only)\b)"
+    r" ?(?=[^ ])",
+    re.IGNORECASE,
+)
 
 
 def _shown(text: str) -> str:
@@ -154,9 +162,39 @@ def _converted(stated: Quantity, wanted: Quantity) -> bool | None:
 
 
 def _clashing_units(one: str, other: str) -> bool:
-    """Two different units of one kind (months and years): numbers alone cannot be compared."""
-    kinds = [UNITS[unit].kind for unit in (one, other) if unit in UNITS]
-    return one != other and len(kinds) == 2 and kinds[0] == kinds[1]
+    """Two different units of one kind (months and years), rates or currencies: numbers alone say nothing."""
+    if one == other or not one or not other:
+        return False
+    if one in UNITS and other in UNITS:
+        return UNITS[one].kind == UNITS[other].kind
+    if "/" in one and "/" in other:  # `m/s` and `meters/second` are one, `km/h` is another
+        return [UNITS.get(part, part) for part in one.split("/")] != [
+            UNITS.get(part, part) for part in other.split("/")
+        ]
+    return one in _CURRENCIES and other in _CURRENCIES
+
+
+_CURRENCIES = "$€£¥₹"
+
+
+def _compare_ratios(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
+    """`6:8` and `3:4` or `3/4`; None where neither is a ratio of plain numbers (nor a time of day)."""
+    if ":" not in stated + wanted:
+        return None
+    one, other = (_ratio(text) for text in (stated, wanted))
+    if one is None or other is None:
+        return None
+    same = len(one) == len(other) and all(a * other[-1] == b * one[-1] for a, b in zip(one, other))
+    return correct("the same ratio", compared) if same else incorrect("another ratio", compared)
+
+
+def _ratio(text: str) -> list[Fraction] | None:
+    """The terms of `3:4`, those of 3/4 as [3/4, 1]; None where one is no positive number."""
+    numbers = [read_number(part.strip()) for part in tidy(text).split(":")]
+    terms = [number.value for number in numbers if number and number.value > 0 and not number.unit]
+    if len(terms) != len(numbers):
+        return None
+    return terms if len(terms) > 1 else [*terms, Fraction(1)]
 
 
 # Formulas
@@ -164,6 +202,8 @@ def _clashing_units(one: str, other: str) -> bool:
 
 def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
     """Sums, products and powers of plain numbers, computed exactly; None when there are others."""
+    if any(_COMMA_IN_BRACKETS.search(text) for text in (stated, wanted)):
+        return None  # `(0,100)` is a pair
     try:
         values = [read_number(text) or Quantity(evaluate(tidy(text))) for text in (stated, wanted)]
     except TooLargeError as error:
@@ -173,6 +213,7 @@ def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> 
     return _compare_numbers(values[0], values[1], compared)
 
 
+_COMMA_IN_BRACKETS = re.compile(r"[(\[][^()\[\]]{0,200},")
 _UNIT_AFTER = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
 
 

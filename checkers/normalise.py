@@ -50,6 +50,10 @@ _FRACTION_ALIASES = re.compile(r"\\[dtc]frac(?![a-z])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$(?![0-9.])|(?<=[0-9A-Za-z)}])\$")
 
 
+_PAIR_OF_DOLLARS = re.compile(r"(?<!\\)\$(?! )([^$]*[^ $\\])\$(?![0-9])")
+_EMPTY_SET = re.compile(r"\\varnothing(?![a-z])|∅|\\\{ ?\\\}")
+
+
 def tidy(text: str) -> str:
     """`text` of one answer without wrappers, LaTeX spacing, markdown stars and a final full stop."""
     text = plain_characters(text).strip().strip("*_`").strip()
@@ -57,6 +61,7 @@ def tidy(text: str) -> str:
     text = _WRAPPERS.sub("", text)
     text = _FRACTION_ALIASES.sub(r"\\frac", text)
     text = _ORDINAL.sub("", text) if "t" in text or "d" in text else text
+    text = _EMPTY_SET.sub(r"\\emptyset", text)
     text = _without_math_mode(text)
     text = _SPACES.sub(" ", text).strip()
     return text.rstrip(".;,:").strip() if text[-1:] in ".;,:" else text
@@ -70,6 +75,7 @@ _ORDINAL = re.compile(
 
 def _without_math_mode(text: str) -> str:
     """Dollars that delimit mathematics go; a dollar before a digit is money and stays."""
+    text = _PAIR_OF_DOLLARS.sub(r"\1", text) if text.count("$") > 2 else text  # `$3$ and $4$`
     stripped = text.strip()
     if len(stripped) > 2 and stripped[0] == "$" == stripped[-1] and not stripped.endswith("\\$"):
         text = stripped[1:-1]

@@ -50,13 +50,18 @@ _MONEY = r"(?P<money>\\?[$€£¥₹] ?)?"
 _SIGN = r"(?P<sign>[-+] ?)?"
 _TAIL = (
     r"(?P<tail>(?: ?(?:\\?%|°|\^ ?\{? ?\\circ ?\}?))?(?:[^-0-9{}=+*/^()<>,|]|[-/] ?(?=[A-Za-z])){0,60}"
-    r"(?:\^ ?\{?[23]\}?)?)"
+    r"(?:(?<=[A-Za-z]) ?\^ ?\{?[23]\}?)?)"  # of a unit, not of the number itself
 )
 _WHOLE = r"(?:(?P<whole>[0-9]+)(?: (?=[0-9])|(?: ?and)? ?(?=\\)))?"
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|rm)\b ?\{([^{}]*)\}")
 _DOLLARS = re.compile(r"^\s*(?:US|USD|AU|CA|NZ|A|C) ?\\?\$ ?(?=[0-9])|^\s*USD ?(?=[0-9])")
 _VARIABLE = re.compile(r"([A-Za-z](?:_\{?[A-Za-z0-9]\}?)?) ?= ?")
 
+_REPEATING = re.compile(
+    r"(-?)([0-9]*)\.(?:([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}"
+    r"|\(([0-9]+)\)|([0-9]{3,})(?:\.\.\.|…|\\[lc]?dots))"
+)
+_BLOCKS = re.compile(r"([0-9]*?)(?=[0-9]{3})([0-9]+?)\2+")  # the shortest that repeats to the end
 _SIMPLE = re.compile("-?[0-9]+")
 _DECIMAL = re.compile(_SIGN + _MONEY + _DIGITS + _POWER + _TAIL)
 _MIXED = re.compile(_SIGN + _MONEY + _WHOLE + _FRACTION + _TAIL)
@@ -69,6 +74,8 @@ def read_number(text: str) -> Quantity | None:
         return None
     if _SIMPLE.fullmatch(text):
         return Quantity(Fraction(int(text)))
+    if repeating := _REPEATING.fullmatch(text.strip("$ ")):
+        return _repeating(repeating)
     text = tidy(_DOLLARS.sub("$", _TEXT_COMMAND.sub(r" \1 ", text)))
     if variable := _VARIABLE.match(text):
         quantity = read_number(text[variable.end() :])
@@ -79,6 +86,23 @@ def read_number(text: str) -> Quantity | None:
         return _fraction(match)
     match = _DECIMAL.fullmatch(text)
     return _decimal(match) if match else None
+
+
+def _repeating(match: re.Match[str]) -> Quantity | None:
+    """`0.1\\overline{6}` and `0.1666...` as 1/6, `0.(3)` as 1/3; None for `3.14159...`.
+
+    Not `0.1(6)`, which may be a product.
+    """
+    sign, whole, first, marked, bracketed, seen = match.groups()
+    first, again = first or "", marked or bracketed
+    if seen:
+        block = _BLOCKS.fullmatch(seen)
+        if not block:
+            return None
+        first, again = block.groups()
+    period = Fraction(int(again), (10 ** len(again) - 1) * 10 ** len(first))
+    value = Fraction(f"{whole or 0}.{first or 0}") + period
+    return Quantity(-value if sign else value)
 
 
 def _european(whole: str | None, decimals: str | None, plain: str | None) -> Quantity:
@@ -142,7 +166,7 @@ def _with_tail(match: re.Match[str], value: Fraction, decimals: int | None) -> Q
     if spoken and spoken[0] in _SCALES:
         value *= 10 ** _SCALES[spoken.pop(0)]
         decimals = None
-    unit = "$" if match["money"] else _unit(spoken, tail) if spoken else ""
+    unit = match["money"].strip(" \\") if match["money"] else _unit(spoken, tail) if spoken else ""
     return Quantity(value, decimals, percent, unit)
 
 

@@ -19,6 +19,7 @@ from checkers.boundaries import (
     part_of_something,
     stands_alone,
     with_spoken_equalities,
+    word_before,
 )
 from checkers.equations import Definition, Equation, Side
 from checkers.measures import STOP_WORDS
@@ -147,7 +148,8 @@ class _Reader:
         if token.text in SPOKEN_SIGNS and not (one.computed and not other.computed):
             return None
         approximate = token.text == "≈" or bool(skip)
-        return Equation(left, right, approximate, self.chain, found) if worth else None
+        introduced = word_before(self.tokens, start)
+        return Equation(left, right, approximate, self.chain, found, introduced) if worth else None
 
     def side(self, start: int, end: int, found: Sequence[World]) -> Side | None:
         """The side at tokens[start:end] with its values; None when it has none."""

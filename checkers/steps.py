@@ -18,12 +18,14 @@ from checkers.tokens import annotations
 from checkers.unknowns import Constraint, check_constraint, check_solution
 from checkers.values import Value, show
 from checkers.verdict import Status, Verdict, undecided
+from checkers.words import words
 from checkers.worlds import learn
 
 __all__ = ["StepReport", "check_steps", "inspect_steps"]
 
 LONGEST_STEP = 20_000
 _MOST_EQUATIONS = 200
+_MOST_CORRECTIONS = 3
 _NO_EQUATION = undecided("no equation to check")
 _ANY_DIGIT = re.compile("[0-9]")
 
@@ -81,6 +83,11 @@ class _Memory:
             elif isinstance(found, Constraint):
                 self._learn_solution(found)
 
+    def doubt(self, found: Equation) -> None:
+        """`3x = 12` where x was 5 is perhaps to be solved: solutions of earlier ones do not bind its x."""
+        for name in {name for world in found.worlds for name in world.names}:
+            self.stated.setdefault(name, []).extend(self.solutions.pop(name, []))
+
     def _learn_solution(self, found: Constraint) -> None:
         """Remember its solution; one with several makes earlier solutions those of another equation."""
         if not found.linear:
@@ -117,7 +124,10 @@ def _judge(
     for found in statements:
         solved = not isinstance(found, Equation) and found.name in memory.solutions
         if isinstance(found, Equation):
-            yield _judge_equation(found, equations, step, supposed)
+            verdict = _judge_equation(found, equations, step, supposed)
+            if verdict.status is Status.UNDECIDED:
+                memory.doubt(found)
+            yield verdict
         elif isinstance(found, Constraint):
             yield check_constraint(found, memory.before(found.name), derived, solved)
         elif earlier := memory.before(found.name):
@@ -133,13 +143,15 @@ def _judge_equation(equation: Equation, equations: Sequence[Equation], step: str
     if supposed and any(world.names for world in equation.worlds):
         doubt = "perhaps under a supposition"
     else:
-        doubt = _posited(equation, step) or _slip(equation, equations)
+        doubt = _posited(equation, step) or _slip(equation, equations) or _corrected(equation, equations)
     return undecided(f"{equation.text}: {doubt}", verdict.compared) if doubt else verdict
 
 
 def _posited(equation: Equation, step: str) -> str:
     """Why a false equation is no claim that its sides are equal ('' when it is one)."""
     both = equation.left.value.computed and equation.right.value.computed
+    if equation.word_before in _NOT_CLAIMED:
+        return "perhaps supposed, or somebody's claim"
     if both and _SET_EQUAL.search(step):
         return "perhaps set equal, to be solved"
     if not both and _TRIED.search(step) and not _HOLDS.search(step):
@@ -160,9 +172,11 @@ _OTHER_ARITHMETIC = re.compile(
     re.I,
 )
 _SUPPOSITION = re.compile(
-    r"\bnot (?:possible|equal|true|correct|satisf|hold|valid|the case|a solution|match)"
+    r"\bnot (?:possible|equal|true|correct|right|satisf|hold|valid|the case|a solution|match)"
     r"|\bcontradict|\bimpossible|n't (?:satisf|hold|work|match|equal)"
-    r"|\bfalse\b|\bdoes not\b|≠|\\neq?\b|\bmod(?:ulo)?\b",
+    r"|\bwait[,.!?:]|\boops\b|\babsurd\b"
+    r"|\b(?:is|was|were|are|'s|be|seems?|looks?) (?:wrong|incorrect|a mistake|an error)\b"
+    r"|\bmade an? (?:\w+ )?(?:mistake|error)\b|\bfalse\b|\bdoes not\b|≠|\\neq?\b|\bmod(?:ulo)?\b",
     re.I,
 )
 _HYPOTHESIS = re.compile(
@@ -170,9 +184,15 @@ _HYPOTHESIS = re.compile(
     r"|(?<!solve )(?<!solved )(?<!solving )(?<!value )\bfor [xn]\b",
     re.I,
 )
+_NOT_CLAIMED = words(
+    """
+    suppose supposing assume assuming imagine if whether say says said claim claims claimed think thinks
+    thought believe believes believed guess guesses guessed
+    """
+)
 _SET_EQUAL = re.compile(r"\b(?:set|setting|sets)\b[^.]{0,60}\bequal|\bequat(?:e|es|ing)\b", re.I)
 _TRIED = re.compile(
-    r"(?:\b(?:choice|option|candidate|test|try|check)\b|Choice_)[^.]*\b(?:equation|inequality)\b", re.I
+    r"(?:\b(?:choice|option|candidate|test|try|check)\b|Choice_)[^.]{0,200}\b(?:equation|inequality)\b", re.I
 )
 _HOLDS = re.compile(
     r"satisf|\btrue\b|\bholds?\b|\bworks?\b|\blies\b|solution|\bwe (?:get|find|have)\b|\bgives?\b", re.I
@@ -209,10 +229,20 @@ def _slip(equation: Equation, equations: Sequence[Equation]) -> str:
     return ""
 
 
-_NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*[-+*/×x]")
+def _corrected(equation: Equation, equations: Sequence[Equation]) -> str:
+    """`15 + 8 = 22. No, 15 + 8 = 23.`: why the first is no mistake of the step's ('' when it is one)."""
+    index = equations.index(equation)
+    again = [other for other in equations[index + 1 :] if other.left.text == equation.left.text]
+    right = any(check_equation(other).status is Status.CORRECT for other in again[:_MOST_CORRECTIONS])
+    return "corrected in the same step" if right else ""
+
+
+_NUMBER = re.compile(r"\$?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*[-+*/×x]")
 
 
 def _runs_on(equation: Equation) -> bool:
     """`5 * 3 = 15 + 2 = 17`: the right side begins with the value of the left, and goes on."""
     first = _NUMBER.match(equation.right.text)
-    return bool(first and equation.right.value.computed and show(equation.left.value) == first[1])
+    if not first or not equation.right.value.computed:
+        return False
+    return equation.left.value.exact == Fraction(first[1].replace(",", ""))

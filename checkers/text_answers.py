@@ -13,9 +13,13 @@ Compared = tuple[str, str]
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname)\b ?\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' .,;-]*[A-Za-z.]")
 _MATH_WORDS = words("sqrt pi sin cos tan log ln infinity inf oo")
+_SHORT_WORDS = (["no"], ["up"])  # else two letters may be two variables
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty"
+)
+_COUNTS = words(_NUMBER_WORDS) | words(
+    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen half third quarter"
 )
 _SMALL_NUMBERS = {word: value for value, word in enumerate(_NUMBER_WORDS.split())}
 
@@ -33,12 +37,12 @@ def compare_text(whole: str, stated: str, wanted: str, compared: Compared) -> Ve
 
 
 def plain_words(text: str) -> str:
-    """`text` in lower case if it is words of three letters or more and no formula, else ''."""
+    """`text` in lower case if it is words, one of three letters or more, and no formula; else ''."""
     text = tidy(_TEXT_COMMAND.sub(r"\1", text))
     if not _WORDS.fullmatch(text):
         return ""
     parts = re.sub("[.,;]", "", text.lower()).split()
-    plain = max(map(len, parts)) >= 3 and _MATH_WORDS.isdisjoint(parts)
+    plain = (max(map(len, parts)) >= 3 or parts in _SHORT_WORDS) and _MATH_WORDS.isdisjoint(parts)
     return " ".join(parts) if plain else ""
 
 
@@ -49,6 +53,7 @@ def _same_or_not(same: bool, what: str, compared: Compared) -> Verdict:
 # Choices
 
 _CHOICE = re.compile(r"\(? ?([A-J]) ?\)?(?:[*]*[.:)][*]*\s.*|\)[*]* .*)?", re.DOTALL)
+_LOWER_CHOICE = re.compile(r"\(([a-j])\)")  # in brackets: a bare letter may be a variable
 _SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?: ?, ?and |, ?| and | ?& ?)\(?[A-J]\)?)+")
 _LETTER = r"[\s*:$({\\]{0,6}(?:text|textbf|mathbf|mathrm)?[({]{0,3}([A-J])(?![A-Za-z0-9'])"
 _NAMED = re.compile(r"(?i:\b(?:options?|choices?|answers?)\b(?: is| are| would be| must be)?)" + _LETTER)
@@ -59,6 +64,8 @@ _JUDGED = re.compile(r"(?<![A-Za-z])\(?([A-J])\)?[*]{0,2} is (?:the )?(?:correct
 def _choices(text: str) -> frozenset[str]:
     """The letters of a text that is nothing but choices, with or without what they stand for."""
     text = tidy(_TEXT_COMMAND.sub(r"\1", text)).replace("\\ ", " ")
+    if lower := _LOWER_CHOICE.fullmatch(text):
+        return frozenset(lower[1].upper())
     if match := _CHOICE.fullmatch(text):
         return frozenset(match[1])
     return frozenset(re.findall(r"\b[A-J]\b", text)) if _SEVERAL.fullmatch(text) else frozenset()
@@ -98,6 +105,8 @@ def _compare_words(stated: str, wanted: str, compared: Compared) -> Verdict | No
     if asked and read_number(stated):
         return incorrect("a number, where words are wanted", compared)
     if spoken and read_number(wanted):
+        if not _COUNTS.isdisjoint(re.split("[ -]", spoken)):
+            return undecided("perhaps a number in words", compared)
         return incorrect("words, where a number is wanted", compared)
     return None
 

@@ -5,6 +5,7 @@ Both sides are computed with three values for each unknown, which shows whether 
 A step that derives an equation must keep the solution of an earlier one: `2x + 18 = 98`, then `2x = 80`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ from checkers.values import Value, show
 from checkers.verdict import Verdict, correct, incorrect, undecided
 
 _PROBES = (Fraction(101), Fraction(103), Fraction(107))  # no small factors, so that nothing cancels by chance
+_OPERATOR = re.compile(r"[^ ] ?[-+*×⋅]|\\(?:cdot|times)")
 _NEAR = Fraction(1, 50)  # relative difference that rounding may explain
 
 
@@ -126,8 +128,9 @@ def _wrong_identity(constraint: Constraint, derived: bool) -> str:
     left, right = (_line([value.exact for value in side]) for side in (constraint.left, constraint.right))
     if not derived or "," in constraint.name or not left or not right:
         return ""
+    simplified = _OPERATOR.search(constraint.text.partition("=")[0])  # `Solve 2x = 3x` does not
     proportional = left[1] == right[1] == 0 and left[0] != 0 != right[0]
-    return _shown(constraint.left, constraint.name) if proportional and constraint.left[0].computed else ""
+    return _shown(constraint.left, constraint.name) if proportional and simplified else ""
 
 
 def _line(values: Sequence[Fraction]) -> tuple[Fraction, Fraction] | None:

@@ -232,4 +232,6 @@ def _from(chain: _Chain, step: _Step, grounds: Iterable[Formula | None], cited: 
         return correct(f"follows from {cited}")
     if len(read) < len(grounds):
         return undecided(f"{cited} cannot all be read")
+    if len(grounds) == 1:
+        return undecided(f"follows from the premises, of which {cited} may be the one worth naming")
     return incorrect(f"follows from the premises, but not from {cited} alone", (cited, "Unknown"))

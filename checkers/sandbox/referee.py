@@ -7,6 +7,7 @@ test is correct when it raises nothing and has asked the program at least once.
 import ast
 import contextlib
 import math
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ Row = list[Any]  # status, reason, compared (two texts, or None); from `judge` a
 Test = ast.Module | dict[str, Any]  # Python code, or a call with its expected value
 _LONGEST_TEST_SHOWN, _LONGEST_MESSAGE = 120, 300
 _LONGEST_GIVEN = 10_000
+_MISSING = re.compile(r"No module named '(?:numpy|pandas|scipy|sympy|sklearn|networkx|sortedcontainers)\b")
 _NEVER_ASKED = "never asks the program for anything"
 
 
@@ -103,7 +105,12 @@ def _prepare(program: str, setup: Test, session: Session, space: Namespace) -> R
     except ProgramGoneError as error:
         return ["incorrect", f"while loading the program: {error}", None]
     except Exception as error:
-        return ["incorrect", f"the program cannot be loaded: {_describe(error)}", None]
+        missing = isinstance(error, ImportError) and _MISSING.search(str(error))
+        return [
+            "undecided" if missing else "incorrect",
+            f"the program cannot be loaded: {_describe(error)}",
+            None,
+        ]
     row = _outcome(lambda: _execute(setup, "<setup>", space), "the setup", session)
     return None if row[0] == "correct" or row[1].endswith(_NEVER_ASKED) else row
 
@@ -114,7 +121,7 @@ def _judge_one(test: Test, source: Any, entry: str | None, session: Session, spa
     if isinstance(test, dict):
         return _judge_call(test, session, space)
     seen: dict[int, str] = {}
-    space[SAW] = lambda side, value: _remember(seen, side, value)
+    space[SAW] = lambda side, value: _remember(seen, side, value, session)
     check = entry if entry and defines_check(test) else None
     before = session.calls
 
@@ -126,7 +133,9 @@ def _judge_one(test: Test, source: Any, entry: str | None, session: Session, spa
     return _outcome(run, _first_line(source), session, lambda: _pair(seen), source)
 
 
-def _remember(seen: dict[int, str], side: int, value: Any) -> Any:
+def _remember(seen: dict[int, str], side: int, value: Any, session: Session) -> Any:
+    if side == 0 and any(value is sent for sent in session.sent):
+        raise UnsendableError("a test looks at an argument after the call, which changed a copy at most")
     if side == 0:
         seen.clear()
     seen[side] = values.show(value)
@@ -157,10 +166,19 @@ def _outcome(
         status = "incorrect" if session.calls > before else "undecided"
         if isinstance(error, AssertionError):
             return [status, f"{_failed_line(error, source) or what} failed", compared()]
+        if _limit_of_proxies(error, session):
+            status = "undecided"
         return [status, f"{what}: {_describe(error)}", None]
     if session.calls == before:
         return ["undecided", f"{what}: {_NEVER_ASKED}", None]
     return ["correct", "passed", compared()]
+
+
+def _limit_of_proxies(error: Exception, session: Session) -> bool:
+    """Whether a test did with an object of the program what only the program can: `next(f())`, `a + b`."""
+    of_program = bool(session.heard) and session.heard[-1].startswith("raised")
+    ours = "'Remote'" in str(error) or "catching classes" in str(error)
+    return isinstance(error, TypeError) and ours and not of_program
 
 
 def _judge_call(case: dict[str, Any], session: Session, space: Namespace) -> Row:

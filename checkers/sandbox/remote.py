@@ -25,6 +25,9 @@ class UnsendableError(BaseException):
     """A test wants what calls by value cannot give: the test's limit, not the program's fault."""
 
 
+_CHANGING = (list, dict, set, bytearray)
+
+
 class Session:
     """A conversation with one candidate that may take `seconds` of its time altogether."""
 
@@ -32,6 +35,7 @@ class Session:
         self._channel, self._left, self.seconds = channel, seconds, seconds
         self.calls = 0
         self.gone = ""  # why no further test can be run
+        self.sent: list[Any] = []  # arguments that may change, of which the program got copies
         self.heard: list[str] = []  # what the program gave, in one spelling
         self.overran = False
 
@@ -58,6 +62,7 @@ class Session:
 
     def call(self, target: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Call an object of the program's by value."""
+        self.sent += [value for value in (*arguments, *keywords.values()) if isinstance(value, _CHANGING)]
         return self.ask("call", target, self.form(arguments), self.form(keywords))
 
     def form(self, value: Any) -> Any:
@@ -158,6 +163,12 @@ class Remote:
     def __bool__(self) -> bool:
         self._session.calls += 1  # a test that asks for the truth of an object does judge the program
         raise ProgramError(f"the program answered an object ({self._kind}) where plain data was expected")
+
+    def __instancecheck__(self, other: object) -> bool:
+        raise UnsendableError("a test asks for the class of a value, which only the program could tell")
+
+    def __str__(self) -> str:
+        raise UnsendableError("a test writes an object of the program as text, which only it could do")
 
     def __repr__(self) -> str:
         return f"<{self._kind} object of the program>"

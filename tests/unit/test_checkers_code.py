@@ -18,6 +18,13 @@ from checkers.sandbox.referee import same
 from checkers.verdict import Verdict
 
 ADD = "def add(a, b):\n    return a + b\n"
+COUNT = "def count():\n    yield 1\n"
+VECTOR = """class V:
+    def __init__(self, x): self.x = x
+    def __add__(self, other): return V(self.x + other.x)
+    def __str__(self): return f"V{self.x}"
+"""
+SORT = "def f(xs):\n    xs.sort()\n    return xs\n"
 
 
 def travelled(value):
@@ -170,6 +177,17 @@ def root(node): return node
         ("def add(a, b): raise KeyError(a)", "assert add(1, 2) == 3", "incorrect", "KeyError: '1'"),
         ("def add(a, b) return 1", "assert add(1, 2) == 3", "incorrect", "cannot be loaded: SyntaxError"),
         ("import no_such\n" + ADD, "assert add(1, 2) == 3", "incorrect", "no_such"),
+        ("import numpy\n" + ADD, "assert add(1, 2) == 3", "undecided", "numpy"),  # not in the sandbox
+        (COUNT, "assert next(count()) == 1", "undecided", "Remote"),
+        (COUNT, "assert list(count()) == [1]", "correct", "passes 1 test"),
+        (COUNT, "assert list(count()) == [2]", "incorrect", "failed"),
+        (VECTOR, "assert (V(1) + V(2)).x == 3", "undecided", "Remote"),
+        (VECTOR, "assert str(V(1)) == 'V1'", "undecided", "as text"),
+        (VECTOR, "assert isinstance(V(1), V)", "undecided", "the class"),
+        ("def f(a): raise TypeError(\"'Remote'\")", "assert f(1) == 1", "incorrect", "TypeError"),
+        (SORT, "a = [2, 1]\nf(a)\nassert a == [1, 2]", "undecided", "a copy"),
+        (SORT, "a = [2, 1]\nf(a)\nassert a == [2, 1]", "undecided", "a copy"),
+        (SORT, "assert f([2, 1]) == [1, 2]", "correct", "passes 1 test"),
         ("1 / 0", "assert add(1, 2) == 3", "incorrect", "ZeroDivisionError"),
         ("", "assert add(1, 2) == 3", "incorrect", "does not define"),
         ("x = '\ud800\0'", "assert x == 1", "incorrect", "cannot be loaded"),

@@ -74,6 +74,11 @@ CASES = [
     ("f(2) is roughly 4.", ["def f(x):", "    return 1"], []),
     ("f(2) is 0.33.", ["def f(x):", "    return 1 / 3"], []),
     ("f(a) is 3. g(2) is 3.", ["def f(x):", "    return 1"], []),
+    ("f(5) is 2 more than f(4).", ["def f(x):", "    return 2 * x"], []),  # no value of f(5)
+    ("f(3) returns 3 values.", ["def f(x):", "    return [1] * x"], []),
+    ("f(1) is 1,000.", ["def f(x):", "    return 1000 * x"], []),
+    ("f(1) is 4, f(2) is 5 (see below).", ["def f(x):", "    return x"], [1]),
+    ("f(1) is 4 and f(2) is 5", ["def f(x):", "    return x"], [1]),
     (QUESTION, ["def f(xs):", "    return f(xs)"], []),
     (QUESTION, ["def f(xs):", "    while True: pass", "    return 1"], []),
     (QUESTION, ["def f(xs):", "    import os", "    os._exit(0)", "    return 1"], []),

@@ -149,6 +149,7 @@ RULES = "1. Bob is red. 2. Red people are cold. 3. Cold people like the cow. 4. 
         ("From 1 and 4: Bob is cold.", Status.INCORRECT),
         ("From 2 and 3: Bob is cold.", Status.INCORRECT),
         ("From 1 and 9: Bob is cold.", Status.UNDECIDED),
+        ("Bob is cold (by rule 2).", Status.UNDECIDED),  # one citation need not be all the grounds
         ("Since Bob is red, and red people are cold, Bob is cold.", Status.CORRECT),
         ("Bob is cold because Bob is kind.", Status.INCORRECT),
         ("Therefore, if someone is red then they like the cow.", Status.CORRECT),
