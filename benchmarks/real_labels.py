@@ -12,6 +12,7 @@ leaves undecided counts as correct, one past the verifier's sight as wrong; both
         trains first: overrides of `distill train`, such as verifier.epochs=2 verifier.max_length=1024
     --out FOLDER keeps rows and training (`distill export FOLDER/out`); --verifier FOLDER takes a trained one,
     which is refused where its training saw chains to fit or test on; --chains, --test-chains: a subset;
+    --trained FOLDER takes what `distill train` made before its export, merged in float32;
     --without SOURCE: leave a source out of training and report on it alone (a domain never seen)
 """
 
@@ -31,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import checkers
-from distill.config import EvaluationSettings
+from distill.config import EvaluationSettings, VerifierSettings
 from distill.dataset.build import split_by_problem
 from distill.dataset.imports import SourceSettings, load_source
 from distill.dataset.text import jaccard, ngrams, normalise, words
@@ -41,8 +42,19 @@ from distill.records import LabelledChain, Outcome, ScoredChain
 from distill.shipping import open_trained
 from distill.training import read_settings
 from distill.training import train as train_on
-from distill.verifier import Example, Verifier, checker_scores, examples, fit_hybrid, hybrid_scores
+from distill.verifier import (
+    Example,
+    Verifier,
+    checker_scores,
+    examples,
+    fit_hybrid,
+    hybrid_scores,
+    read_result,
+)
 from distill.verifier.calibrate import calibrate, fit_threshold
+from distill.verifier.data import ChainFormat
+from distill.verifier.forms import merge
+from distill.verifier.model import load_tokenizer
 
 SHOWN = ("f1", "accuracy_erroneous", "accuracy_correct", "auroc", "brier", "ece")
 Scores = list[list[float]]
@@ -122,7 +134,7 @@ def scores_of(
     found: dict[str, Scores] = {"always_correct": [[1.0] * len(item.steps) for item in test]}
     thresholds = {"always_correct": 0.5, "checker": 0.5}
     found["checker"] = checker_scores(checks[cut:])
-    if given.verifier or given.base:
+    if given.verifier or given.base or given.trained:
         with tempfile.TemporaryDirectory() as scratch:
             verifier = made_verifier(given, train, validation, test, Path(scratch))
             margins = verifier.margins([(item.question, item.steps) for item in both])
@@ -148,6 +160,9 @@ def made_verifier(
     if given.verifier:
         require_unseen(given.verifier, [*validation, *test])
         return Verifier.from_pretrained(given.verifier)
+    if given.trained:
+        require_unseen(given.trained, [*validation, *test])
+        return as_trained(given.trained)
     folder = given.out or scratch
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / "rows.jsonl"
@@ -157,6 +172,15 @@ def made_verifier(
     kept += [{"question": e.question, "steps": list(e.steps), "label": e.first_error} for e in validation]
     rows.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     return train_verifier(rows, given.base, given.overrides, folder / "out")
+
+
+def as_trained(folder: Path) -> Verifier:
+    """The model of a `distill train` folder before any export, merged in float32; uncalibrated."""
+    told = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    result = read_result(folder / Path(told["training"]["folder"]).name)
+    assert result is not None, f"no finished training in {folder}"
+    settings = VerifierSettings.model_validate(told["settings"]["verifier"])
+    return Verifier(merge(result), load_tokenizer(result.base), ChainFormat.of(settings))
 
 
 def require_unseen(folder: Path, chains: Sequence[Example]) -> None:
@@ -249,6 +273,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--base")
     parser.add_argument("--verifier", type=Path)
+    parser.add_argument("--trained", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--chains", type=int)
     parser.add_argument("--test-chains", type=int)
