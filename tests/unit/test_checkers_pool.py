@@ -321,10 +321,9 @@ def test_impossible_settings_are_refused():
             Pool(**wrong)
 
 
-def test_ten_thousand_easy_verdicts_take_well_under_a_second(pool):
+def test_easy_verdicts_need_no_worker():
     items = [(f"Ana has {i} eggs.\nThe rest is 3.\nAnswer: {i}", str(i)) for i in range(10_000)]
-    start = time.perf_counter()
-    verdicts = pool.map("math", items)
-    seconds = time.perf_counter() - start
+    with Pool(workers=1) as fresh:
+        verdicts = fresh.map("math", items)
+        assert not fresh._threads
     assert all(verdict.status is Status.CORRECT for verdict in verdicts)
-    assert seconds < 1.0  # measured: 0.1 s on a shared 2-core machine

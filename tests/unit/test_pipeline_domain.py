@@ -31,7 +31,6 @@ def test_the_checker_that_a_domain_names(
     asked = Recipe.model_validate(
         {
             "name": "x",
-            "problems": {"domain": domain},
             "teacher": {"backend": "scripted", "model": "scripted:world", "max_new_tokens": 2000},
         }
     )
