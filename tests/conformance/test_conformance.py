@@ -322,8 +322,9 @@ def test_cancelled_requests_stop_and_others_go_on(backend: Backend) -> None:
 
 
 def test_the_engine_stops_what_is_cancelled(backend: Backend) -> None:
-    """Not only the caller: it is idle long before it would have come to the end. (So hot, few texts end.)"""
-    generator = backend.make("straddler", max_new_tokens=450, temperature=4.0)
+    """Not only the caller: it is idle long before it would have come to the end."""
+    # few texts end so hot; vLLM takes no more than 2
+    generator = backend.make("straddler", max_new_tokens=450, temperature=2.0)
     if backend.at_work("straddler", generator) is None:
         pytest.skip("it does not tell what it works on")
 
