@@ -123,7 +123,7 @@ def _costs(summary: Figures) -> str:
         ["teacher tokens", f"{summary.get('teacher_tokens', 0):,} ({tokens})"],
         ["quantised layers, share of bf16", _points(sizes.get("quantised_fraction"))],
         ["whole verifier folder, share of bf16", _points(sizes.get("folder_fraction"))],
-        ["time from problems to report", f"{summary.get('wall_seconds', 0) / 60:.1f} min"],
+        ["time of all stages", f"{summary.get('wall_seconds', 0) / 60:.1f} min"],
         ["peak memory, all processes", f"{summary.get('peak_rss_gib', 0):.2f} GiB"],
     ]
     return _table(["labels, size and cost", "figure"], rows) + "\n"
