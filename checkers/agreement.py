@@ -110,7 +110,7 @@ def _doubt(equation: Equation, stated: Side, other: Side, pairs: _Pairs) -> str:
     return ""
 
 
-_PERCENT_ADDED = re.compile(r"[^%]*[0-9)][^%]*[-+] ?[0-9.]+ ?\\?%[^%]*")
+_ADDED = re.compile(r"[0-9)][^-+]{0,40}[-+] ?[0-9.]{1,40} ?\\?$")  # bounded: a sum may be long
 _TIMES_OF_DAY = words("am pm a.m p.m o'clock")
 _COINS = words("cent cents penny pennies nickel nickels dime dimes")
 _CUSTOMARY = Fraction(1, 20)  # relative error of `1 mile = 1.6 km`
@@ -120,7 +120,8 @@ def _other_reckoning(stated: Side, other: Side) -> str:
     """What people reckon in another way than the numbers alone say, as `$50 + 20% = $60` ('' if nothing)."""
     one, two = stated.value, other.value
     units = one.units | two.units
-    if _PERCENT_ADDED.fullmatch(other.text):
+    before, percent, after = other.text.partition("%")
+    if percent and "%" not in after and _ADDED.search(before):
         return "perhaps a percentage of what stands before it"
     if not _TIMES_OF_DAY.isdisjoint(units):
         return "perhaps times of day"

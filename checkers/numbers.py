@@ -59,9 +59,9 @@ _VARIABLE = re.compile(r"([A-Za-z](?:_\{?[A-Za-z0-9]\}?)?) ?= ?")
 
 _REPEATING = re.compile(
     r"(-?)([0-9]*)\.(?:([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}"
-    r"|\(([0-9]+)\)|([0-9]{3,})(?:\.\.\.|…|\\[lc]?dots))"
+    r"|\(([0-9]+)\)|([0-9]{3,40})(?:\.\.\.|…|\\[lc]?dots))"
 )
-_BLOCKS = re.compile(r"([0-9]*?)(?=[0-9]{3})([0-9]+?)\2+")  # the shortest that repeats to the end
+_BLOCKS = re.compile(r"([0-9]*?)(?=[0-9]{3})([0-9]+?)\2+")  # the shortest that repeats to the end; cubic
 _SIMPLE = re.compile("-?[0-9]+")
 _DECIMAL = re.compile(_SIGN + _MONEY + _DIGITS + _POWER + _TAIL)
 _MIXED = re.compile(_SIGN + _MONEY + _WHOLE + _FRACTION + _TAIL)
