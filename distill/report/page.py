@@ -209,7 +209,7 @@ def _cost_cards(summary: Mapping[str, Any]) -> list[Card]:
         peak = number(summary.get("peak_rss_gib"))
         note = f"at most {peak:.2f} GiB of memory" if peak is not None else ""
         value, unit = wording.short_duration(seconds)
-        found.append(Card("Wall time", value, unit, note=note))
+        found.append(Card("Time of all stages", value, unit, note=note))
     if (spent := number(summary.get("money"))) is not None:
         found.append(
             Card("Money", f"{spent:,.2f}", "", note="teacher tokens and hours, by the recipe's price")

@@ -71,7 +71,7 @@ def summarise(run: Run) -> dict[str, Any]:
     stats = {name: run.stats(name) for name in run.fingerprints if name != "report"}
     use = {shown: stats[name]["generated_tokens"] for name, shown in TEACHER_STAGES.items()}
     usage = sum((_usage(stats[name]) for name in TEACHER_STAGES), Usage())
-    seconds = sum(entry["seconds"] for entry in stats.values())
+    seconds = sum(entry["seconds"] for entry in stats.values())  # Ray's start is not among them
     evaluation = stats["evaluation"]["evaluation"]
     scorers = evaluation.get("scorers", {})
     accuracy = stats["labels"].get("accuracy", {})

@@ -69,7 +69,7 @@ def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     for key in ("pass_at_1", f"majority_{n}", f"verifier_{n}", f"oracle_{n}", "gap_closed"):
         if key in best:
             rows.append((f"best-of-n on held-out problems: {key}", _percent(best[key])))
-    rows.append(("time", f"{summary['wall_seconds']:.0f} s"))
+    rows.append(("time of all stages", f"{summary['wall_seconds']:.0f} s"))
     if "money" in summary:
         rows.append(("money, by `price`", f"{summary['money']:,.2f}"))
     rows.append(("peak memory", f"{summary['peak_rss_gib']:.2f} GiB"))
