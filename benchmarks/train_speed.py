@@ -8,8 +8,8 @@ labelled step on the same validation rows. Rows end at the first error, whose la
     python benchmarks/train_speed.py --data FOLDER/step_labels --base FOLDER --trl-python PYTHON
         [--chains 400] [--batch-size 8] [--epochs 1] [--sides trl,trl_grouped,ours]
         [--repeats 3] [--name train_speed_gpu]
-    --repeats: as many seeds a side (of the head and the order of chains), so that final losses have a noise
-    to be equal within; the speed of a side is the median of its repeats
+    --repeats: as many seeds a side (of the adapters and the order of chains; TRL's head is drawn too, ours
+    begins at zero), so that final losses have a noise to be equal within; speed is the median of a side
 """
 
 import argparse

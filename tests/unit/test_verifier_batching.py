@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import make_tiny_model
+from tiny_model import draw_head, make_tiny_model
 
 from distill.verifier import Verifier
 from distill.verifier.batching import cuts, run_batched
@@ -56,8 +56,7 @@ def test_one_long_chain_does_not_pad_the_others() -> None:
 @pytest.mark.parametrize("quantise", [False, True], ids=["float32", "nf4"])
 def test_a_score_is_that_of_the_chain_alone(quantise: bool, tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path, hidden=64, context=512)
-    torch.manual_seed(0)
-    model = load_classifier(str(base), quantise, CPU)
+    model = draw_head(load_classifier(str(base), quantise, CPU))
     verifier = Verifier(model, load_tokenizer(str(base)), ChainFormat())
     counts = enumerate((1, 40, 3, 2, 9))
     chains = [("How many?", [f"{i} + {j} = {i + j}" for j in range(n)]) for i, n in counts]

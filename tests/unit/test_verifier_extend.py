@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import make_tiny_model
+from tiny_model import draw_head, make_tiny_model
 
 from distill.verifier import Verifier
 from distill.verifier.data import ChainFormat, encode
@@ -16,8 +16,7 @@ STEPS = [f"{i} + {i} = {2 * i}" for i in range(12)]
 @pytest.fixture(scope="module", params=[False, True], ids=["float32", "nf4"])
 def verifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
     base: Path = make_tiny_model(tmp_path_factory.mktemp("base"), hidden=64, context=192)
-    torch.manual_seed(0)
-    model = load_classifier(str(base), request.param, torch.device("cpu"))
+    model = draw_head(load_classifier(str(base), request.param, torch.device("cpu")))
     return Verifier(model, load_tokenizer(str(base)), ChainFormat())
 
 

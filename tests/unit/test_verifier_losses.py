@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_model import make_tiny_model
+from tiny_model import draw_head, make_tiny_model
 from transformers import AutoModelForTokenClassification, EvalPrediction
 
 from distill.config import LoraSettings, VerifierSettings
@@ -134,8 +134,7 @@ ITEMS = [
 @pytest.mark.parametrize("quantise", [False, True])
 def test_packed_and_unpacked_logits_are_equal(base: Path, attention: str, quantise: bool) -> None:
     """Chain by chain and step by step: two chains or two steps that changed places would differ."""
-    torch.manual_seed(0)
-    model = load_classifier(str(base), quantise, CPU).eval()
+    model = draw_head(load_classifier(str(base), quantise, CPU)).eval()
     model.set_attn_implementation(attention)
     rows = encode_set(load_tokenizer(str(base)), ITEMS, FORMAT, 256).rows
     lines = pack([len(row["input_ids"]) for row in rows])
@@ -167,8 +166,7 @@ def logits_of_steps(
 
 
 def test_a_neighbour_in_the_row_changes_nothing(base: Path) -> None:
-    torch.manual_seed(0)
-    model = load_classifier(str(base), False, CPU).eval()
+    model = draw_head(load_classifier(str(base), False, CPU)).eval()
     rows = encode_set(load_tokenizer(str(base)), ITEMS, FORMAT, 256).rows
     target, others = rows[3], (rows[1], rows[4])
     found = []

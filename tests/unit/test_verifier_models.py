@@ -135,6 +135,15 @@ def test_a_training_that_dies_goes_on_and_ends_the_same(base, trained, tmp_path)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_a_new_head_begins_at_zero_and_one_that_is_there_is_kept(base, tmp_path):
+    model = load_classifier(str(base), False, CPU)
+    assert not model.score.weight.any()
+    torch.nn.init.ones_(model.score.weight)
+    model.save_pretrained(tmp_path)
+    kept = load_classifier(str(tmp_path), False, CPU).score.weight
+    assert torch.equal(kept, torch.ones_like(kept))
+
+
 def test_nothing_to_train_on_is_an_error_with_advice(base, tmp_path):
     with pytest.raises(VerifierError, match="label more problems"):
         train_verifier([], VALIDATION, settings_of(base), True, tmp_path, 0)
