@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, and the faults that are done to it."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -87,3 +88,10 @@ def shard_files(folder: Path, *stages: str) -> dict[str, bytes]:
         for stage in stages
         for path in sorted((folder / stage).glob("shard-*.parquet"))
     }
+
+
+def counts(folder: Path, *stages: str) -> dict[str, dict[str, Any]]:
+    """What the manifests of some stages count, but for what may differ between equal runs."""
+    differs = {"seconds", "peak_rss_gib", "retries", "faults", "shards_before"}
+    stats = {stage: json.loads((folder / stage / "manifest.json").read_text())["stats"] for stage in stages}
+    return {stage: {k: v for k, v in told.items() if k not in differs} for stage, told in stats.items()}
