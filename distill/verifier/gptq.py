@@ -82,10 +82,10 @@ class NormalFloat:
         return torch.where(before.abs() >= scales, before.sign(), found) * scales
 
 
-def body_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """Name -> every linear layer but the head."""
+def body_layers(model: nn.Module, head: str = HEAD) -> dict[str, nn.Linear]:
+    """Name -> every linear layer but the one of the name `head`."""
     found = model.named_modules()
-    return {name: layer for name, layer in found if isinstance(layer, nn.Linear) and name != HEAD}
+    return {name: layer for name, layer in found if isinstance(layer, nn.Linear) and name != head}
 
 
 def calibration_rows(

@@ -40,15 +40,24 @@ def build_w4a16(
         VerifierError: no group size divides the layers.
     """
     model = merge(trained)
-    layers = body_layers(model)
-    args = weight_args(layers)
     rows = calibration_rows(model, load_tokenizer(trained.base), chains, chain_format)
+    quantise(model, rows)
+    write(model, trained.base, folder)
+    return folder
+
+
+def quantise(model: PreTrainedModel, rows: Sequence[Sequence[int]], head: str = HEAD) -> None:
+    """Put every linear layer but `head` on a grid of 4-bit integers, by GPTQ on `rows` of token ids.
+
+    Raises:
+        VerifierError: no group size divides the layers.
+    """
+    layers = body_layers(model, head)
+    args = weight_args(layers)
     products = input_products(model, layers, rows)
-    apply_quantization_config(model, _config(args))
+    apply_quantization_config(model, _config(args, head))
     for name, layer in layers.items():
         _set_weight(layer, *quantise_weight(layer.weight.data, products.pop(name), Integers(args)))
-    _write(model, trained.base, folder)
-    return folder
 
 
 def weight_args(layers: dict[str, nn.Linear]) -> QuantizationArgs:
@@ -67,10 +76,10 @@ def weight_args(layers: dict[str, nn.Linear]) -> QuantizationArgs:
     return QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=size, symmetric=True)
 
 
-def _config(args: QuantizationArgs) -> QuantizationConfig:
+def _config(args: QuantizationArgs, head: str) -> QuantizationConfig:
     scheme = QuantizationScheme(targets=["Linear"], weights=args)
     status = QuantizationStatus.FROZEN
-    return QuantizationConfig(config_groups={"group_0": scheme}, ignore=[HEAD], quantization_status=status)
+    return QuantizationConfig(config_groups={"group_0": scheme}, ignore=[head], quantization_status=status)
 
 
 def _set_weight(layer: nn.Linear, weight: torch.Tensor, scale: torch.Tensor) -> None:
@@ -78,8 +87,9 @@ def _set_weight(layer: nn.Linear, weight: torch.Tensor, scale: torch.Tensor) -> 
     layer.get_parameter("weight_scale").data.copy_(scale)
 
 
-def _write(model: PreTrainedModel, base: str, folder: Path) -> None:
-    """The library packs the layers, and says in `config.json` how."""
+def write(model: PreTrainedModel, base: str, folder: Path) -> None:
+    """A quantised model with the tokenizer of `base`. The library packs the layers, and says in `config.json`
+    how."""
     compressor = ModelCompressor.from_pretrained_model(model)
     with quiet_transformers():
         compressor.compress_model(model)

@@ -103,7 +103,11 @@ class VllmServe(OpenAI):
         command = [sys.executable, "-m", server, "--model", folder, "--dtype", "float32"]
         process = subprocess.Popen([*command, *arguments], env=_environment())
         self.stack.callback(_end, process)
-        wait_for(f"http://127.0.0.1:{port}/health", process)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", process)
+        except TimeoutError:  # the next test starts another, and two large models may not fit
+            _end(process)
+            raise
         return f"http://127.0.0.1:{port}/v1"
 
 
@@ -148,7 +152,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "2", **quiet}
 
 
-def wait_for(url: str, process: Any, seconds: float = 500.0) -> None:
+def wait_for(url: str, process: Any, seconds: float = 1200.0) -> None:
     """Return once the server that `process` runs answers at `url`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, and the faults that are done to it."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # read when Ray is imported
 from ray.cluster_utils import Cluster
 
 STORE = 80 * 2**20
@@ -28,11 +31,15 @@ class Nodes:
         return self._add(num_cpus=1)
 
     def _add(self, **settings: Any) -> Any:
-        """A busy machine misses Ray's own deadline at times."""
+        """A busy machine misses Ray's own deadline at times. Ray leaves what it has started by then, which
+        would join later and make the machine busier still: it is killed."""
         for last in (*[False] * (TRIES - 1), True):
+            before = set(psutil.Process().children())
             try:
                 return self._cluster.add_node(object_store_memory=STORE, **settings)
             except Exception:  # Ray raises a bare one
+                for half_started in set(psutil.Process().children()) - before:
+                    kill(half_started)
                 if last:
                     raise
         raise AssertionError("the last try returns or raises")
@@ -87,3 +94,10 @@ def shard_files(folder: Path, *stages: str) -> dict[str, bytes]:
         for stage in stages
         for path in sorted((folder / stage).glob("shard-*.parquet"))
     }
+
+
+def counts(folder: Path, *stages: str) -> dict[str, dict[str, Any]]:
+    """What the manifests of some stages count, but for what may differ between equal runs."""
+    differs = {"seconds", "peak_rss_gib", "retries", "faults", "shards_before"}
+    stats = {stage: json.loads((folder / stage / "manifest.json").read_text())["stats"] for stage in stages}
+    return {stage: {k: v for k, v in told.items() if k not in differs} for stage, told in stats.items()}

@@ -12,6 +12,7 @@ import pytest
 from cluster_nodes import Nodes, kill, nodes, shard_files, workers
 from pipeline_runs import LABELLED, distill, started, wait_for
 
+pytestmark = pytest.mark.timeout(1500)
 LABELS = """\
 name: cluster
 problems: {source: world, count: 24, heldout: 0, shard_size: 2}

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cluster_nodes import Nodes, kill, nodes, shard_files, workers
+from cluster_nodes import Nodes, counts, kill, nodes, shard_files, workers
 from pipeline_runs import COMMAND, LABELLED, environment
 
 FAULTS = 22
@@ -95,9 +95,8 @@ def test_twenty_random_faults_change_nothing(tmp_path: Path) -> None:
 def compare(expected: Path, found: Path) -> None:
     """The same bytes in every shard, the same counts in every stage."""
     assert shard_files(found, *LABELLED) == shard_files(expected, *LABELLED)
+    assert counts(found, *LABELLED) == counts(expected, *LABELLED)
     for stage in LABELLED:
-        before, after = (json.loads((x / stage / "manifest.json").read_text()) for x in (expected, found))
-        told = before["stats"].keys() - {"seconds", "peak_rss_gib", "retries", "accuracy"}
-        assert {k: after["stats"][k] for k in told} == {k: before["stats"][k] for k in told}, stage
-        faults = after["stats"].get("faults", [])
-        print(stage, after["stats"].get("retries"), dict(Counter(fault["kind"] for fault in faults)))
+        stats = json.loads((found / stage / "manifest.json").read_text())["stats"]
+        faults = Counter(fault["kind"] for fault in stats.get("faults", []))
+        print(stage, stats.get("retries"), dict(faults))
