@@ -280,8 +280,10 @@ class ShardWorker:
         verdicts, proved = await checks, proves(problem.domain)
         spelt = [i for i, chain in enumerate(chains) if chain.step_ends]
         statuses = [[Outcome(v.status.value) for v in verdicts[i]] for i in spelt]
-        policy = make_policy(self._recipe.labelling, [chains[i] for i in spelt], statuses, proved)
-        rollouts, usage = await self._follow(policy, problem, spent, progress)
+        rollouts, usage = list[Event](), Usage()
+        if spelt:
+            policy = make_policy(self._recipe.labelling, [chains[i] for i in spelt], statuses, proved)
+            rollouts, usage = await self._follow(policy, problem, spent, progress)
         checked = [e for c, own in zip(chains, verdicts, strict=True) for e in check_events(c, own, proved)]
         return checked + rollouts, usage
 

@@ -80,22 +80,29 @@ def test_what_fails_withdraws_what_was_asked_with_it(stage: str, shard: Path, tm
     assert asyncio.run(scenario()) == 0
 
 
-def with_ohm(shard: Path, place: Path) -> tuple[Chain, list[Chain]]:
-    """A run in `place` with the chains of `shard`, the first wrong one with a character that is not in its
-    composed form; that chain, and all of them."""
+def with_ohm(shard: Path, place: Path, siblings: bool) -> tuple[list[Chain], list[Chain]]:
+    """A run in `place` with the chains of `shard`, the first wrong one (and its `siblings`) with a character
+    that is not in its composed form; these chains, and all of them."""
     problems = read_records(shard / "problems" / "shard-00000.parquet", Problem)
     chains = read_records(shard / "chains" / "shard-00000.parquet", Chain)
-    number = next(i for i, chain in enumerate(chains) if chain.outcome == "incorrect")
-    first, *rest = chains[number].steps
-    chains[number] = replace(chains[number], steps=(first.replace("\n", f" {OHM}\n"), *rest))
+    wrong = next(chain for chain in chains if chain.outcome == "incorrect")
+    odd = []
+    for i, chain in enumerate(chains):
+        if chain.id == wrong.id or (siblings and chain.problem_id == wrong.problem_id):
+            steps = (chain.steps[0].replace("\n", f" {OHM}\n"), *chain.steps[1:])
+            chains[i] = replace(chain, steps=steps)
+            odd.append(chains[i])
     folder = RunFolder.writer(place)
     folder.commit_shard("problems", 0, problems, {}, "f")
     folder.commit_shard("chains", 0, chains, {}, "f")
-    return chains[number], chains
+    return odd, chains
 
 
-def test_one_chain_that_a_completer_cannot_spell_is_not_continued(shard: Path, tmp_path: Path) -> None:
-    odd, chains = with_ohm(shard, tmp_path)
+@pytest.mark.parametrize("siblings", [False, True])
+def test_chains_that_a_completer_cannot_spell_are_not_continued(
+    siblings: bool, shard: Path, tmp_path: Path
+) -> None:
+    odd, chains = with_ohm(shard, tmp_path, siblings)
     engine = Normalising(recipe().teacher)
     engine.name = "other"
     worker = worker_with(engine, tmp_path)
@@ -104,10 +111,11 @@ def test_one_chain_that_a_completer_cannot_spell_is_not_continued(shard: Path, t
     events = read_records(tmp_path / "evidence" / "shard-00000.parquet", Event)
     asked = {event.chain_id for event in events if event.kind == EventKind.ROLLOUT}
     assert asked
-    assert odd.id not in asked
-    assert stats["unspelt"] == 1
-    kinds = [event.kind for event in events if event.chain_id == odd.id]
-    assert kinds.count(EventKind.STEP_CHECK) == len(odd.steps)
+    assert asked.isdisjoint(chain.id for chain in odd)
+    assert stats["unspelt"] == len(odd) == (3 if siblings else 1)
+    for chain in odd:
+        kinds = [event.kind for event in events if event.chain_id == chain.id]
+        assert kinds.count(EventKind.STEP_CHECK) == len(chain.steps)
     assert len({event.chain_id for event in events}) == len(chains)
 
 
