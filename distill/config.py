@@ -423,6 +423,16 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _the_teacher_has_tokens_to_count(self) -> "Recipe":
+        bytes_only = self.teacher.backend == "openai" and not self.teacher.tokenizer
+        if self.chains.segment == "tokens" and bytes_only:
+            raise ValueError(
+                "chains.segment 'tokens' counts the teacher's tokens, of which a chat endpoint tells none: "
+                "name teacher.tokenizer, or take another segment"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _enough_heldout_chains(self) -> "Recipe":
         most, there = max(self.evaluation.best_of, default=0), self.chains.heldout_per_problem
         if self.problems.heldout and most > there:

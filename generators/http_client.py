@@ -120,9 +120,16 @@ class HttpClient:
         self._open: _Open | None = None
         self._not_before = self._spread = 0.0
         self._closed = False
+        self._asked = 0
         self.retries = 0
         self.answered = False
         """Whether the server ever answered, a 404 apart: some server answers so at any wrong URL."""
+
+    @property
+    def beats(self) -> int:
+        """Changes every second while a request is open: a try has its time-out and a wait its end, so that
+        however slow the server is, nothing here hangs."""
+        return int(time.monotonic()) if self._asked else 0
 
     async def get(self, path: str) -> Reply:
         """The reply to GET `path` (as `/models`)."""
@@ -143,6 +150,13 @@ class HttpClient:
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
         if self._closed:
             raise GeneratorError("expected an open engine, found a closed one. Load it again.")
+        self._asked += 1
+        try:
+            return await self._ask_until_answered(method, path, body)
+        finally:
+            self._asked -= 1
+
+    async def _ask_until_answered(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
         here = await self._here()
         failed, waited = 0, 0.0
         async with here.room:
@@ -170,12 +184,12 @@ class HttpClient:
             async with session.request(method, url, json=body, allow_redirects=False) as response:
                 status, headers = response.status, response.headers
                 self.answered |= status != 404
-                text = (await response.read()).decode(errors="replace")
+                text = self._without_key((await response.read()).decode(errors="replace"))
         except (self._aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = self._hide(f"{type(error).__name__}: {error}")
-            raise _TryAgainError(
-                reason, self._kind(error)
-            ) from None  # the cause holds the request, with the key
+            reason = self._late() if self._is_late(error) else f"{type(error).__name__}: {error}"
+            # without the cause, which holds the request, with the key
+            raise _TryAgainError(self._hide(reason), self._kind(error)) from None
+        status = _status_within(status, text)
         if _refuses(status, text):
             raise RefusedError(self._not_allowed(status, text))
         if status in BUSY:
@@ -188,13 +202,23 @@ class HttpClient:
         """What it means that there was no connection, or that it broke. An answer that takes too long may be
         the request's fault, and a certificate does not mend itself."""
         http = self._aiohttp
-        late = isinstance(error, TimeoutError) and not isinstance(error, http.ConnectionTimeoutError)
         broken = isinstance(error, (http.ClientConnectionError, http.ClientPayloadError, OSError))
-        if late or not broken:
+        if self._is_late(error) or not broken:
             return GeneratorError
         if not self.answered:
             return NeverAnsweredError
         return GeneratorError if isinstance(error, http.ClientSSLError) else UnreachableError
+
+    def _is_late(self, error: Exception) -> bool:
+        """Whether it is the answer that took too long, not the connection."""
+        late = isinstance(error, TimeoutError)
+        return late and not isinstance(error, self._aiohttp.ConnectionTimeoutError)
+
+    def _late(self) -> str:
+        return (
+            f"Timeout: no answer within {self._server.timeout_seconds:g} s; where answers take longer, raise "
+            "server.timeout_seconds or lower max_new_tokens"
+        )
 
     def _reply(self, status: int, text: str) -> Reply:
         if status >= 300:
@@ -246,8 +270,12 @@ class HttpClient:
         )
 
     def _hide(self, text: str) -> str:
-        """The beginning of `text`, without the key, should the server or a library repeat it."""
-        return (text.replace(self._key, "[key]") if self._key else text).strip()[:_SHOWN]
+        """The beginning of `text`, without the key."""
+        return self._without_key(text).strip()[:_SHOWN]
+
+    def _without_key(self, text: str) -> str:
+        """`text` as it may be told: a server or a library may repeat the key, even where it succeeds."""
+        return text.replace(self._key, "[key]") if self._key else text
 
     async def _here(self) -> _Open:
         """The session of the running loop; one of a loop that has ended is dropped."""
@@ -300,6 +328,20 @@ def _refuses(status: int, text: str) -> bool:
     if status == 403 and any(word in text.lower() for word in FLAGGED):
         return False
     return status in NOT_ALLOWED or (status == 429 and SPENT in text)
+
+
+def _status_within(status: int, text: str) -> int:
+    """The status of an answer; where a gateway wraps another server's error into a success, that error's (500
+    where it names none)."""
+    if status >= 300 or '"error"' not in text:
+        return status
+    data = None
+    with suppress(ValueError):
+        data = json.loads(text)
+    if not isinstance(data, dict) or not data.get("error") or "choices" in data:
+        return status
+    code = data["error"].get("code") if isinstance(data["error"], dict) else None
+    return code if type(code) is int and 400 <= code < 600 else 500
 
 
 def _retry_after(value: str) -> float | None:

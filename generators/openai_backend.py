@@ -25,8 +25,13 @@ from generators.prompts import Prompts, load_tokenizer
 OVERLONG = ("maximum context length", "context_length_exceeded", "longer than the model's context length")
 """Words of a 400 that is about the length of a request: of vLLM, OpenAI and SGLang."""
 _COUNTED = re.compile(
-    r"maximum context length is (\d+) tokens.*?\((\d+) in (?:the messages|your prompt)", re.S
+    r"maximum context length (?:is|of) (\d+) tokens.*?(?:\((\d+) in (?:the messages|your prompt)"
+    r"|your request has (\d+) input tokens|(\d+) tokens from the input)",
+    re.S,
 )
+"""Context and prompt, as OpenAI and older vLLM, vLLM 0.8 and later, and SGLang tell them."""
+_PROMPT_ALONE = ("without any output tokens", "Input length (", "longer than the model's context length")
+"""Words of a refusal that no smaller answer would help."""
 _PROBE_QUESTION, _PROBE_ANSWER = "What is 1 + 1?", "The sum is 1 + 1 = 2"
 
 
@@ -56,6 +61,11 @@ class OpenAIGenerator:
         self._context = _Once(self._ask_context)
         self._tokens_tried = _Once(self._try_tokens)
         self._going_on_tried = _Once(self._try_going_on)
+
+    @property
+    def beats(self) -> int:
+        """Changes while the server is asked; see `generators.http_client.HttpClient.beats`."""
+        return self._client.beats
 
     def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
         """Token ids before an answer; see `generators.base.Generator.prompt`."""
@@ -113,8 +123,7 @@ class OpenAIGenerator:
     async def _ask(self, prefix: Sequence[int], n: int, room: int) -> Completion:
         reply = await self._post(lambda: self._wire.body(prefix, n, room))
         if reply.status == 400 and any(words in reply.text for words in OVERLONG):
-            left = _left(reply.text)
-            if 0 < left < room:  # the prefix fits, and what was asked for does not
+            if left := _left(reply.text, room):  # the prefix may fit, and what was asked for does not
                 return await self._ask(prefix, n, left)
             return Completion((Sample((), "", "length"),) * n, Usage())
         if not reply.ok:
@@ -236,10 +245,16 @@ class _Once:
         return self._found[0]
 
 
-def _left(text: str) -> int:
-    """Tokens that may follow a prompt, by the words of a server that counts both; 0 where it does not."""
+def _left(text: str, room: int) -> int:
+    """Tokens below `room` to ask for next, by the words of a server that refused so many; 0 where it is the
+    prompt that is too long. Words that give no counts may mean either, so half is asked for."""
+    if any(words in text for words in _PROMPT_ALONE):
+        return 0
     counted = _COUNTED.search(text)
-    return int(counted[1]) - int(counted[2]) if counted else 0
+    if counted is None:
+        return room // 2
+    left = int(counted[1]) - int(counted[2] or counted[3] or counted[4])
+    return left if 0 < left < room else 0
 
 
 def _joined(first: Completion, more: Completion) -> Completion:

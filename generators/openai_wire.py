@@ -80,11 +80,16 @@ def _choice(choice: dict[str, Any]) -> Choice:
     ids = choice.get("token_ids")
     ended = choice.get("stop_reason", choice.get("matched_stop"))
     return Choice(
-        str(text),
+        _characters(str(text)),
         None if ids is None else tuple(map(int, ids)),
         _REASONS.get(str(choice.get("finish_reason")), "error"),
         ended if isinstance(ended, str) else "",
     )
+
+
+def _characters(text: str) -> str:
+    """`text` with U+FFFD for halves of characters, which JSON can spell and UTF-8 cannot."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def read_usage(data: dict[str, Any]) -> Usage:

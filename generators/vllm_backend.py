@@ -38,6 +38,11 @@ class VllmGenerator:
         if settings.lora:
             self.name += f"+lora@{revision(settings.lora)}"
 
+    @property
+    def beats(self) -> int:
+        """Grows while requests get tokens: a long answer is told from an engine that hangs."""
+        return self.engine.beats
+
     def prompt(self, question: str, rollout: bool = False) -> tuple[int, ...]:
         """Token ids before an answer; see `generators.base.Generator.prompt`."""
         return self._prompts.prompt(question, rollout)

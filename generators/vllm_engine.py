@@ -75,7 +75,8 @@ def lora_rank(folder: str) -> int:
 class VllmEngine:
     """Holds the process, the thread and the loop. Requests may come from any thread.
 
-    `context` is the most tokens of a sequence, `vocabulary` the number of token ids.
+    `context` is the most tokens of a sequence, `vocabulary` the number of token ids. `beats` grows while
+    requests get tokens.
     """
 
     def __init__(self, settings: GeneratorSettings) -> None:
@@ -94,7 +95,7 @@ class VllmEngine:
         self._guard: subprocess.Popen[bytes] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
-        self.restarts = 0
+        self.restarts = self.beats = 0
         self._loop = asyncio.new_event_loop()
         self._starting = asyncio.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -171,8 +172,11 @@ class VllmEngine:
                 raise GeneratorError(f"vLLM's engine died {self.restarts} times; its own log says why.")
             self._llm = start_engine(self._settings)
             self._guard = guard(core_pids(self._llm))
-            self._watch = asyncio.create_task(end_if_hung(self._llm))
+            self._watch = asyncio.create_task(end_if_hung(self._llm, self._beat))
             return self._llm
+
+    def _beat(self) -> None:
+        self.beats += 1
 
     def unfinished(self) -> int:
         """Samples that the engine works on or that wait in its queue."""

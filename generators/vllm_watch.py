@@ -5,7 +5,7 @@ A request's tokens are counted where the engine's outputs arrive, so a look cost
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,15 +20,19 @@ LOOKS = 20
 _log = logging.getLogger(__name__)
 
 
-async def end_if_hung(llm: Any) -> None:
+async def end_if_hung(llm: Any, on_move: Callable[[], None] = lambda: None) -> None:
     """Watch the `AsyncLLM` until it is dead. If requests are open and none got a token or ended for
-    `HUNG_SECONDS`, kill its core: the engine then dies as one whose core crashed."""
+    `HUNG_SECONDS`, kill its core: the engine then dies as one whose core crashed. `on_move` is called at
+    every look at which one did."""
     before: dict[str, int] = {}
     silent = 0
     while not llm.errored:
         await asyncio.sleep(HUNG_SECONDS / LOOKS)
         now = tokens_of_requests(llm)
-        silent = 0 if not now or moved(before, now) else silent + 1
+        moves = moved(before, now)
+        if moves:
+            on_move()
+        silent = 0 if not now or moves else silent + 1
         before = now
         if silent >= LOOKS:
             _log.warning("vLLM hangs: %d requests, no token in %g s. It is killed.", len(now), HUNG_SECONDS)

@@ -138,6 +138,23 @@ def _problem(chains: Sequence[GivenChain], recipe: Recipe) -> Problem:
     )
 
 
+_PLAIN = ("So 1 + 1 = 2.\n", "Then 2 + 2 = 4.\n")
+
+
+def spelt_steps(engine: Generator, steps: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """As `encode_steps`, but empty where it is only these steps that the tokenizer does not give back: some
+    write a character another way, as U+2126 (ohm) as an omega. One such chain shall not end a run.
+
+    Raises:
+        UnfaithfulPrefixError: the tokenizer gives no steps back.
+    """
+    try:
+        return encode_steps(engine, steps)
+    except UnfaithfulPrefixError:
+        encode_steps(engine, _PLAIN)
+        return (), ()
+
+
 def encode_steps(engine: Generator, steps: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Token ids of a chain that `engine` did not write, and how many there are up to each step's end.
 

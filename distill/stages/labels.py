@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill.config import LabellingSettings
+from distill.errors import ArtifactError
 from distill.labelling.labels import Labelled, derive_labels
 from distill.labelling.quality import label_accuracy
 from distill.labelling.review import read_answers, review_events, review_rows, write_review
@@ -48,9 +49,14 @@ def label_all(
     answers: Sequence[Mapping[str, Any]] = (),
 ) -> list[LabelledChain]:
     """Labels of every chain that has steps, in the order of `chains`; people's `answers` (of
-    `stored_answers`) are evidence too."""
+    `stored_answers`) are evidence too.
+
+    Raises:
+        ArtifactError: there is evidence of other chains.
+    """
     by_id = {problem.id: problem for problem in problems}
     with_steps = {chain.id: chain for chain in chains if chain.steps}
+    _require_own(events, with_steps)
     evidence: dict[str, list[Event]] = defaultdict(list)
     for event in [*events, *review_events(answers, with_steps)]:
         evidence[event.chain_id].append(event)
@@ -64,6 +70,19 @@ def label_all(
     return [
         _record(by_id[c.problem_id], c, found[c.id], evidence[c.id], settings) for c in with_steps.values()
     ]
+
+
+def _require_own(events: Sequence[Event], chains: Mapping[str, Chain]) -> None:
+    """Raises ArtifactError where evidence is not of `chains`: a shard of these was written anew after the
+    evidence was gathered, and most teachers never write the same again."""
+    strangers = {event.chain_id for event in events} - chains.keys()
+    if strangers:
+        raise ArtifactError(
+            f"expected evidence of the chains of this run, found some of {len(strangers):,} other chains "
+            f"(such as {min(strangers)}): a shard of chains was written anew after its evidence was "
+            "gathered. Delete the shard of the same number in the run's folder `evidence` (or that folder) "
+            "and give the same command again."
+        )
 
 
 def stored_answers(path: str | None, chains: Sequence[Chain]) -> list[dict[str, Any]]:

@@ -8,12 +8,12 @@ atomically, and only its statistics are returned.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import checkers
 from distill.artifacts import RunFolder, read_records
@@ -24,7 +24,7 @@ from distill.labelling.evidence import check_events, outcome_event, rollout_even
 from distill.labelling.policies import make_policy
 from distill.labelling.protocol import Policy, RolloutRequest, RolloutResult, by_problem
 from distill.records import Chain, Event, Outcome, Problem, Usage, content_id, derived_seed
-from distill.stages.given_chains import GivenChain, encode_steps, given_steps, read_given
+from distill.stages.given_chains import GivenChain, given_steps, read_given, spelt_steps
 from distill.stages.pulse import CountingEngine, Progress, shown_progress
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
 from distill.steps import segment
@@ -40,6 +40,7 @@ waits for one rollout. The next begins when one ends, so that the engine's work 
 
 CHECKED_AT_ONCE = 16
 """Problems whose steps are handed to the checker pool together."""
+Result = TypeVar("Result")
 Verdicts: TypeAlias = asyncio.Future[list[list[checkers.Verdict]]]
 """Of every step of every chain of one problem, once they are there."""
 
@@ -106,8 +107,8 @@ class ShardWorker:
         """Sample `task.per_problem` chains for each problem of the shard, check and write them."""
         problems = _problems(task)
         async with shown_progress(report, task.key, len(problems), self._engine) as progress:
-            completions = await asyncio.gather(
-                *(self._sample_chains(problem, task.per_problem, progress) for problem in problems)
+            completions = await _together(
+                self._sample_chains(problem, task.per_problem, progress) for problem in problems
             )
         drafts = [
             self._draft_chain(problem, completion, i)
@@ -143,7 +144,9 @@ class ShardWorker:
         async with shown_progress(report, task.key, len(chains), self._engine) as progress:
             found, usage = await self._run_policies(problems, chains, task.budget, progress)
         events = _chain_by_chain(events + found)
-        return self._finish(task, events, _evidence_stats(len(chains), events, usage))
+        stats = _evidence_stats(len(chains), events, usage)
+        unspelt = sum(not chain.step_ends for chain in chains)
+        return self._finish(task, events, stats | ({"unspelt": unspelt} if unspelt else {}))
 
     async def _sample_chains(self, problem: Problem, n: int, progress: Progress) -> Completion:
         prompt = self._engine.prompt(problem.question)
@@ -169,7 +172,7 @@ class ShardWorker:
         )
 
     def _given_chain(self, problem: Problem, steps: tuple[str, ...], i: int) -> Chain:
-        token_ids, ends = encode_steps(self._engine, steps)
+        token_ids, ends = spelt_steps(self._engine, steps)
         return Chain(
             id=content_id("given chain", problem.id, i, list(steps)),
             problem_id=problem.id,
@@ -181,10 +184,11 @@ class ShardWorker:
         )
 
     def _in_own_tokens(self, chain: Chain) -> Chain:
-        """The chain as this engine would spell it: a completer need not share the teacher's tokenizer."""
+        """The chain as this engine would spell it: a completer need not share the teacher's tokenizer. One
+        that it cannot spell has no `step_ends`."""
         if chain.generator == self._engine.name:
             return chain
-        token_ids, ends = encode_steps(self._engine, chain.steps)
+        token_ids, ends = spelt_steps(self._engine, chain.steps)
         return replace(chain, token_ids=token_ids, step_ends=ends)
 
     async def _commit_chains(
@@ -271,11 +275,15 @@ class ShardWorker:
     async def _search(
         self, problem: Problem, chains: Sequence[Chain], checks: Verdicts, spent: Spent, progress: Progress
     ) -> tuple[list[Event], Usage]:
-        """The events of one problem's checks and rollouts."""
+        """The events of one problem's checks and rollouts; there are none of the latter for chains that the
+        engine cannot spell."""
         verdicts, proved = await checks, proves(problem.domain)
-        statuses = [[Outcome(v.status.value) for v in own] for own in verdicts]
-        policy = make_policy(self._recipe.labelling, chains, statuses, proved)
-        rollouts, usage = await self._follow(policy, problem, spent, progress)
+        spelt = [i for i, chain in enumerate(chains) if chain.step_ends]
+        statuses = [[Outcome(v.status.value) for v in verdicts[i]] for i in spelt]
+        rollouts, usage = list[Event](), Usage()
+        if spelt:
+            policy = make_policy(self._recipe.labelling, [chains[i] for i in spelt], statuses, proved)
+            rollouts, usage = await self._follow(policy, problem, spent, progress)
         checked = [e for c, own in zip(chains, verdicts, strict=True) for e in check_events(c, own, proved)]
         return checked + rollouts, usage
 
@@ -287,7 +295,7 @@ class ShardWorker:
         usage = Usage()
         requests = next(policy, [])
         while requests and not spent.all:
-            answers = await asyncio.gather(*(self._rollout(problem, r, spent) for r in requests))
+            answers = await _together(self._rollout(problem, r, spent) for r in requests)
             progress.add(0, sum(u.generated_tokens for _, _, u in answers))
             events += [event for _, found, _ in answers for event in found]
             usage = sum((u for _, _, u in answers), usage)
@@ -315,6 +323,19 @@ class ShardWorker:
         counts = tuple(sample.generated_tokens for sample in completion.samples)
         result = RolloutResult(outcomes, counts)
         return result, rollout_events(request, result, seed, self._engine.name), completion.usage
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """All results in order. The first failure withdraws the rest: their shard is tried again, and nobody
+    would read what they are paid for."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _problems(task: ShardTask) -> list[Problem]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,6 +110,63 @@ class TestRetries:
         with answering(flaky(FAULTS[fault], times=99)) as url, pytest.raises(GeneratorError, match=told):
             ask_client(url, timeout_seconds=0.2)
 
+    def test_an_answer_that_takes_too_long_names_the_setting(self) -> None:
+        with answering(flaky(FAULTS["slow"], times=99)) as url, pytest.raises(GeneratorError) as caught:
+            ask_client(url, timeout_seconds=0.1)
+        assert "no answer within 0.1 s" in str(caught.value)
+        assert "server.timeout_seconds" in str(caught.value)
+
+    @pytest.mark.parametrize("error", [{"message": "upstream broke", "code": 502}, {"code": "x"}, "broken"])
+    def test_an_error_within_a_success_is_tried_again(self, error: Any) -> None:
+        wrapped = lambda request: web.json_response({"error": error})  # noqa: E731
+        with answering(flaky(wrapped, times=2)) as url:
+            (reply,) = ask_client(url)
+        assert reply.data["choices"]
+
+    def test_a_refusal_within_a_success_is_a_refusal(self) -> None:
+        wrapped = {"error": {"message": "flagged", "code": 400}}
+        with answering(lambda request, number: web.json_response(wrapped)) as url:
+            (reply,) = ask_client(url)
+        assert (reply.status, reply.ok) == (400, False)
+        assert "flagged" in reply.text
+
+    def test_choices_beside_a_field_named_error_are_an_answer(self) -> None:
+        both = {"choices": [], "error": "none"}
+        with answering(lambda request, number: web.json_response(both)) as url:
+            (reply,) = ask_client(url)
+        assert reply.data == both
+
+    def test_the_client_is_alive_while_it_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However slow the server is: a try has its own time-out, and the driver shall not end the worker."""
+        clock = [100.0]
+
+        async def scenario(url: str) -> list[int]:
+            client = HttpClient(ServerSettings(url=url), 8)
+            beats = [client.beats]
+            asking = asyncio.create_task(client.post("/x", {}))
+            while not arrived:
+                await asyncio.sleep(0.01)
+            with monkeypatch.context() as patch:
+                patch.setattr(http_client, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+                for clock[0] in (200.0, 300.0):
+                    beats.append(client.beats)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            beats.append(client.beats)
+            await client.close()
+            return beats
+
+        arrived: list[int] = []
+
+        def handler(request: web.Request, number: int) -> Any:
+            arrived.append(number)
+            return _slow(request)
+
+        with answering(handler) as url:
+            idle, first, second, after = asyncio.run(scenario(url))
+        assert first != second
+        assert idle == after
+
     def test_nobody_listens(self) -> None:
         with pytest.raises(GeneratorError, match="4 tries"):
             ask_client("http://127.0.0.1:9/v1")
@@ -193,6 +251,17 @@ class TestKeys:
         while error is not None:
             assert SECRET not in f"{error!r}"
             error = error.__cause__
+
+    def test_a_success_that_repeats_the_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MY_KEY", SECRET)
+        odd = web.json_response
+        with answering(lambda request, number: odd({"detail": f"who is {SECRET}?"})) as url:
+            server = ServerSettings(url=url, key_env="MY_KEY")
+            settings = GeneratorSettings(backend="openai", model="m", chat=True, server=server)
+            generator = load_generator(settings)
+            with pytest.raises(GeneratorError, match=r"who is \[key\]") as caught:
+                sample(generator, generator.prompt(QUESTION), 1)
+        assert SECRET not in str(caught.value)
 
     def test_a_key_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("MY_KEY", raising=False)
@@ -285,6 +354,15 @@ class TestChat:
             (one,) = sample(generator, generator.prompt(QUESTION), 1).samples
         assert (one.text, one.generated_tokens) == ("7", 1)
 
+    def test_half_a_character(self) -> None:
+        """JSON can spell one; neither UTF-8 nor a shard can."""
+        text = '{"choices": [{"message": {"content": "7 \\ud83d\\ude00 \\ud83d"}, "finish_reason": "stop"}]}'
+        with answering(lambda request, number: web.Response(text=text)) as url:
+            generator = openai(url)
+            (one,) = sample(generator, generator.prompt(QUESTION), 1).samples
+        assert one.text == "7 \U0001f600 \ufffd"
+        assert generator.decode(one.token_ids) == one.text
+
     def test_fewer_choices_than_asked_for_are_asked_for_again(self) -> None:
         model = serve_folder(TEACHER, "one")
         assert len(chat(model, n=3).samples) == 3
@@ -319,22 +397,46 @@ class TestChat:
         assert {(s.token_ids, s.text, s.finish_reason) for s in completion.samples} == {((), "", "length")}
         assert (len(completion.samples), completion.usage) == (2, Usage())
 
-    def test_the_room_that_is_left_is_used(self) -> None:
+    @pytest.mark.parametrize(
+        ("message", "asked"),
+        [
+            (
+                "This model's maximum context length is 512 tokens. However, you requested 524 tokens (500 "
+                "in the messages, 24 in the completion).",
+                [24, 12],
+            ),
+            (
+                "'max_tokens' or 'max_completion_tokens' is too large: 24. This model's maximum context "
+                "length is 512 tokens and your request has 500 input tokens (24 > 512 - 500).",
+                [24, 24, 12],
+            ),
+            (
+                "Requested token count exceeds the model's maximum context length of 512 tokens. You "
+                "requested a total of 524 tokens: 500 tokens from the input messages and 24 tokens for the "
+                "completion.",
+                [24, 12],
+            ),
+            (
+                "This endpoint's maximum context length is 512 tokens. However, you requested about 524 "
+                "tokens (500 of text input, 24 in the output).",
+                [24, 12],
+            ),
+        ],
+        ids=["older vLLM and OpenAI", "vLLM 0.8 and later", "SGLang", "words without counts"],
+    )
+    def test_the_room_that_is_left_is_used(self, message: str, asked: list[int]) -> None:
         """Servers that count prompt and answer together refuse what would not fit to the last token."""
         limits: list[int] = []
 
         async def handle(request: web.Request) -> web.Response:
-            limits.append((await request.json())["max_tokens"])
-            error = (
-                "This model's maximum context length is 512 tokens. However, you requested 524 tokens (500 "
-                "in the messages, 24 in the completion)."
-            )
-            return fine() if limits[-1] <= 12 else web.json_response({"error": error}, status=400)
+            body = await request.json()
+            limits.append(body.get("max_tokens") or body["max_completion_tokens"])
+            return fine() if limits[-1] <= 12 else web.json_response({"error": message}, status=400)
 
         with answering(lambda request, number: handle(request)) as url:
             generator = openai(url)
             assert sample(generator, generator.prompt(QUESTION), 1).samples[0].text == "7"
-        assert limits == [24, 12]
+        assert limits == asked
 
     @pytest.mark.parametrize(
         ("status", "text"),
@@ -439,6 +541,20 @@ class TestRecipes:
     def test_settings_of_another_backend(self, settings: dict[str, Any], why: str) -> None:
         with pytest.raises(ValueError, match=why):
             GeneratorSettings.model_validate(settings)
+
+    @pytest.mark.parametrize("tokenizer", [None, TEACHER])
+    def test_steps_of_tokens_need_a_tokenizer(self, tokenizer: str | None) -> None:
+        """Without one, ids are bytes: a step would be so many bytes, and end within a character."""
+        from distill.config import Recipe
+
+        teacher = {"backend": "openai", "model": "m", "chat": True, "server": {"url": "http://x/v1"}}
+        chains = {"segment": "tokens", "segment_tokens": 20}
+        asked = {"name": "a", "teacher": teacher | {"tokenizer": tokenizer}, "chains": chains}
+        if tokenizer:
+            assert Recipe.model_validate(asked).chains.segment_tokens == 20
+        else:
+            with pytest.raises(ValueError, match=r"name teacher\.tokenizer"):
+                Recipe.model_validate(asked)
 
     def test_the_server_is_no_part_of_a_fingerprint(self) -> None:
         from distill.config import Recipe

@@ -85,6 +85,14 @@ def test_silence_with_open_requests(killed: list[list[int]], looks: list[Tokens]
     assert engine.seen == (at or len(looks))
 
 
+def test_every_look_at_which_tokens_came_is_told(killed: list[list[int]]) -> None:
+    told: list[int] = []
+    engine: Any = Engine([{}, {"a": 0}, {"a": 3}, {"a": 3}, {"a": 4}, {}])
+    asyncio.run(end_if_hung(engine, lambda: told.append(engine.seen)))
+    assert told == [3, 5, 6]
+    assert not killed
+
+
 @pytest.fixture
 def family() -> Iterator[list[psutil.Process]]:
     """A process and its child, that would live for long."""
