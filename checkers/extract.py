@@ -34,7 +34,9 @@ _SENTENCE_END = re.compile(
 )
 _FORMULA = re.compile(r"\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,2000})\$", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![0-9A-Za-z_.])[-−]?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"(?<![0-9A-Za-z_.^])(?<!\^\{)(?<!\^-)(?<!\^\{-)"  # no exponent
+    r"[-−]?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"(?: (?:dozen|hundred|thousand|million|billion|trillion)\b)?"
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm)\{[^{}]*\}")
 _QUALIFIED = re.compile(  # numbers that mean less without the words around them
@@ -43,6 +45,7 @@ _QUALIFIED = re.compile(  # numbers that mean less without the words around them
     r"(?: [a-z]+)?$",
     re.IGNORECASE,
 )
+_LISTED = re.compile(", and |, | and ")
 _TWO_WORDS = re.compile(r"[A-Za-z]{2,}[ ,;:]+[A-Za-z]{2,}")
 
 
@@ -113,7 +116,9 @@ def _first_sentence(text: str) -> str:
 
 def _is_answer(text: str) -> bool:
     """Whether a line is nothing but an answer: no words in a row, nor words beside a formula."""
-    if len(text) < _LONGEST_PHRASE and (read_date(text) or read_time(text) or read_number(text)):
+    if len(text) < _LONGEST_PHRASE and (
+        read_date(text) or read_time(text) or all(map(read_number, _LISTED.split(text)))
+    ):
         return True
     if len(text) < _LONGEST_PHRASE and _QUALIFIED.match(text):
         return True

@@ -253,6 +253,7 @@ def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> 
 
 
 _COMMA_IN_BRACKETS = re.compile(r"[(\[][^()\[\]]{0,200},")
+_SEPARATOR = re.compile(r", and |, | and ")
 _UNIT_AFTER = re.compile(
     r" ?\\(?:text|mbox|mathrm) ?\{(?P<unit>[a-zA-Z ./]*)\}(?P<power>\^\{?[23]\}?)?$"
     r"|(?:(?<=[0-9})])|(?<=\\pi)) (?P<bare>(?:(?:square|sq|cubic) )?(?:mm|cm|km|ft|inch(?:es)?|feet|yards?"
@@ -269,25 +270,45 @@ def clear_caches() -> None:
         cached.cache_clear()
 
 
-_SCALE_LETTER = re.compile(r"[0-9.,]+ ?[kKMB]")
+_SCALE_LETTER = re.compile(r"([0-9.,]+) ?([kKMB])")
 
 
-def _unit_after(text: str) -> str:
-    """The unit after a formula, as `read_number` names units; '' without one."""
-    found = _UNIT_AFTER.search(tidy(text))
-    quantity = read_number(f"1 {found['bare'] or found['unit'] + (found['power'] or '')}") if found else None
-    return quantity.unit if quantity else ""
+def _may_be_thousands(text: str, other: str) -> bool:
+    """`5k` beside 5000 or 5; elsewhere `5k` is five times k."""
+    scaled, number = _SCALE_LETTER.fullmatch(text), read_number(other)
+    plain = read_number(scaled[1]) if scaled else None
+    if scaled is None or plain is None or number is None:
+        return False
+    return number.value in (plain.value, plain.value * 10 ** _SCALE[scaled[2]])
+
+
+_SCALE = {"k": 3, "K": 3, "M": 6, "B": 9}
+
+
+def _without_unit(text: str) -> tuple[str, str]:
+    """A formula, or a list of numbers, and its unit, as `read_number` names units; '' without one."""
+    parts = _SEPARATOR.split(text)
+    if 1 < len(parts) <= 10:
+        measures = [read_number(part) for part in parts]
+        units = {measure.unit for measure in measures if measure}
+        if all(measures) and len(units) == 1 and units != {""}:
+            return ", ".join(str(measure.value) for measure in measures if measure), units.pop()
+    found = _UNIT_AFTER.search(text)
+    if not found or not found.start():
+        return text, ""
+    quantity = read_number(f"1 {found['bare'] or found['unit'] + (found['power'] or '')}")
+    return text[: found.start()], quantity.unit if quantity else ""
 
 
 def _compare_forms(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
     """Formulas, tuples, intervals, sets, matrices and equations, compared by value; None where in doubt."""
     from checkers import equality, forms  # late: they load mpmath, which plain numbers do without
 
-    one, other = (_UNIT_AFTER.sub("", tidy(text)) or tidy(text) for text in (stated, wanted))
-    units = [_unit_after(text) for text in (stated, wanted)]
+    (one, unit), (other, wanted_unit) = (_without_unit(tidy(text)) for text in (stated, wanted))
+    units = (unit, wanted_unit)
     if clashing_units(*units):
         return undecided(f"the units differ: {units[0]} and {units[1]}", compared)
-    if any(_SCALE_LETTER.fullmatch(a) and read_number(b) for a, b in ((one, other), (other, one))):
+    if _may_be_thousands(one, other) or _may_be_thousands(other, one):
         return undecided("thousands, or a unit", compared)
     if plain_words(stated) and forms.is_form(other):
         return incorrect("words, where a formula is wanted", compared)

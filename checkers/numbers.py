@@ -71,6 +71,7 @@ _FEET = re.compile(
     r"(?P<much>[0-9]+) ?(?:'|\^ ?\{? ?\\prime ?\}?) ?(?P<little>[0-9]+) ?"
     r"(?:\"|''|\^ ?\{? ?\\prime ?\\prime ?\}?)"
 )
+_IN_MEASURES = {"h": "hour", "in": "inch"}  # elsewhere they may be a variable and a word
 _GLUED_POWER = re.compile(r"(?<=[0-9 ])([cmk]?m|ft|in)([23])$")  # `25 m2`
 _BLOCKS = re.compile(r"([0-9]*?)(?=[0-9]{3})([0-9]+?)\2+")  # the shortest that repeats to the end; cubic
 _SIMPLE = re.compile("-?[0-9]+")
@@ -106,7 +107,8 @@ def read_number(text: str) -> Quantity | None:
 
 def _sum_of_measures(much: str, large: str, little: str, small: str) -> Quantity | None:
     """`3 hours 30 minutes` as 210 minutes; None where the units are none of one kind, large before small."""
-    high, low = UNITS.get("hour" if large == "h" else large), UNITS.get(small)
+    large, small = (_IN_MEASURES.get(unit, unit) for unit in (large, small))
+    high, low = UNITS.get(large), UNITS.get(small)
     if not high or not low or high.kind != low.kind or not high.size or not low.size or high.size <= low.size:
         return None
     value = int(much) * high.size / low.size + Fraction(little)
