@@ -19,6 +19,15 @@ _LETTERS_ONLY = re.compile(r"[A-Za-z ]*")
 _TRAILING_UNIT = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
 _NOT_READ = re.compile(r"\\(?:overline|bar|[lc]?dots|emptyset)(?![a-z])|\.\.\.|…|[0-9] ?: ?[0-9]")
 _RELATION = re.compile(r"[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|ne|neq)(?![a-z])")
+_NO_LEFT_SIDE = re.compile(r" ?(?:[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt|ne|neq|approx)(?![a-z]))")
+_MATRIX = re.compile(r"\\begin ?\{")
+# What sympy reads otherwise than people may mean it: units and words as letters, \sqrt12, 1/2x, 5'6".
+_MISREAD = re.compile(
+    r"(?<![\\A-Za-z])(?!(?:sinh|cosh|tanh|sqrt|infty|arc[a-z]+)(?![a-z]))[A-Za-z]{4,}"
+    r"|\\sqrt ?[0-9]{2}|\(-[0-9.]+\) ?\^ ?[{(]+[0-9]+ ?/"
+    r"|/ ?[0-9]+ ?(?:[A-Za-z(]|\\(?!cdot|times|right))|['\"]|(?:[cmk]?m|ft|in)[23](?![0-9])|[^\x00-\x7f]"
+)
+_INSIDE_COMMAND = re.compile(r"\\(?:begin|end|operatorname|mathbb|mathcal) ?\{[A-Za-z]*\}")
 _DOUBLE_STAR_POWER = re.compile(r"\*\*\s*(-?[0-9.]+|\w)")
 
 
@@ -44,10 +53,16 @@ def compare(stated: str, wanted: str) -> Verdict:
         raise
     except Exception as error:  # sympy raises whatever it likes; it is a verdict, not our failure
         return undecided(f"sympy could not compare: {type(error).__name__}", compared)
+    if equal and any(_NO_LEFT_SIDE.match(text) for text in compared):
+        return undecided("an inequality without a left side", compared)
     if equal:
         return correct("equal by algebra", compared)
     if _RELATION.search(stated) or _RELATION.search(wanted):  # one set of solutions has many descriptions
         return undecided("inequalities that sympy does not find equal", compared)
+    if any(_MISREAD.search(_INSIDE_COMMAND.sub("", text)) for text in compared):
+        return undecided("notation that sympy may misread", compared)
+    if bool(_MATRIX.search(stated)) != bool(_MATRIX.search(wanted)):  # a column may be written as a tuple
+        return undecided("a matrix and something else", compared)
     return incorrect("not equal", compared)
 
 

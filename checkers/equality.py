@@ -17,6 +17,7 @@ from checkers.formula import Name, Node, NotAFormulaError, Tree
 from checkers.numbers import Quantity, read_number
 from checkers.numeric import (
     INFINITY,
+    POSITIVE,
     UnknownValueError,
     compare,
     equal,
@@ -36,6 +37,25 @@ def same_form(stated: str, wanted: str) -> bool | None:
     except NotAFormulaError:
         return None
     return same(one, other)
+
+
+def may_be_equal(stated: str, wanted: str) -> bool:
+    """Whether two formulas agree where their variables are positive (ln(ab) and ln a + ln b), or but for the
+    letter of a whole number (`2\\pi n` and `2\\pi k`)."""
+    try:
+        one, other = read_form(stated), read_form(wanted)
+        if (
+            one.kind != "value"
+            or other.kind != "value"
+            or (one.marks and other.marks and one.marks != other.marks)
+        ):
+            return False
+        if _renamed(one.value, other.value):
+            return True
+        places = points(names(one.value) | names(other.value))[:POSITIVE]
+        return all(same_number(evaluate(one.value, at), evaluate(other.value, at)) for at in places)
+    except (NotAFormulaError, UnknownValueError):
+        return False
 
 
 def rounds_to(decimal: str, formula: str, close: Callable[[Fraction, Quantity], bool]) -> bool:
@@ -78,6 +98,11 @@ def _different_kinds(one: Form, other: Form) -> bool | None:
             whole = Form("equation", value=Node("-", (Name(constant.marks), constant.value)))
             return _equations(whole, equation)
         return False if not names(constant.value) and len(names(equation.value)) > 1 else None
+    if kinds == {"value", "list"}:
+        several, value = (one, other) if one.kind == "list" else (other, one)
+        items = _distinct(several.items) or []
+        if len(items) == 1:
+            return same(items[0], value)  # `3/4 or 0.75`
     if "value" in kinds and kinds & {"tuple", "list", "matrix", "union"}:
         value = one if one.kind == "value" else other
         return None if isinstance(value.value, Name) else False
@@ -90,7 +115,26 @@ def _values(one: Form, other: Form) -> bool | None:
     same_values = equal(one.value, other.value)
     if same_values is False and _has(one.value, "°") != _has(other.value, "°"):
         return equal(in_radians(one.value), in_radians(other.value))  # 90° and \\pi/2
-    return same_values
+    return None if same_values is False and _renamed(one.value, other.value) else same_values
+
+
+def _renamed(one: Tree, other: Tree) -> bool:
+    """Whether the two are one but for the letter of a whole number."""
+    first, second = names(one) - names(other), names(other) - names(one)
+    if len(first) != 1 or len(second) != 1 or not (first | second) <= _COUNTERS:
+        return False
+    return equal(_with_name(one, *first, *second), other) is True
+
+
+_COUNTERS = frozenset("jklmn")
+
+
+def _with_name(tree: Tree, old: str, new: str) -> Tree:
+    if isinstance(tree, Name):
+        return Name(new) if tree.text == old else tree
+    if isinstance(tree, Node):
+        return Node(tree.operation, tuple(_with_name(part, old, new) for part in tree.parts))
+    return tree
 
 
 def _has(tree: Tree, operation: str) -> bool:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from checkers.clock import read_date, read_time
+from checkers.numbers import read_number
 
 LONGEST_TEXT = 300_000
 _LONGEST_ANSWER = 2_000
@@ -33,9 +34,18 @@ _SENTENCE_END = re.compile(
 )
 _FORMULA = re.compile(r"\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,2000})\$", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![0-9A-Za-z_.])[-−]?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"(?<![0-9A-Za-z_.^])(?<!\^\{)(?<!\^-)(?<!\^\{-)"  # no exponent
+    r"[-−]?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"(?: (?:dozen|hundred|thousand|million|billion|trillion)\b)?"
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|mathrm)\{[^{}]*\}")
+_QUALIFIED = re.compile(  # numbers that mean less without the words around them
+    r"(?:(?:(?:less|more|greater|fewer) than|at (?:least|most)|between|not) \$?[0-9][^ ]*(?: and [^ ]+)?"
+    r"|[0-9][0-9.,/]*(?: and a half| dozen| score| (?:tenth|hundredth|thousandth|third|fourth|fifth)s?))"
+    r"(?: [a-z]+)?$",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(", and |, | and ")
 _TWO_WORDS = re.compile(r"[A-Za-z]{2,}[ ,;:]+[A-Za-z]{2,}")
 
 
@@ -106,12 +116,16 @@ def _first_sentence(text: str) -> str:
 
 def _is_answer(text: str) -> bool:
     """Whether a line is nothing but an answer: no words in a row, nor words beside a formula."""
-    if len(text) < _LONGEST_PHRASE and (read_date(text) or read_time(text)):
+    if len(text) < _LONGEST_PHRASE and (
+        read_date(text) or read_time(text) or all(map(read_number, _LISTED.split(text)))
+    ):
+        return True
+    if len(text) < _LONGEST_PHRASE and _QUALIFIED.match(text):
         return True
     outside = _TEXT_COMMAND.sub("", _FORMULA.sub(" ", text)) if "$" in text or "\\" in text else text
     if outside != text and re.search(r"\b(?!and\b|or\b)[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", outside)):
         return not _FORMULA.search(text)
-    return not _TWO_WORDS.search(_TEXT_COMMAND.sub("", text))
+    return not _TWO_WORDS.search(re.sub(r"\\[A-Za-z]+", " ", _TEXT_COMMAND.sub("", text)))
 
 
 def _unmarked(text: str) -> Answer | None:

@@ -47,7 +47,7 @@ def is_form(text: str) -> bool:
 
 def read_form(text: str) -> Form:
     """The shape of an answer. Raises: NotAFormulaError."""
-    text = text.strip()
+    text = text.strip().replace("\\langle", "(").replace("\\rangle", ")")
     if matrix := _MATRIX.fullmatch(text):
         return _matrix(matrix[2])
     if based := _BASED.fullmatch(text):

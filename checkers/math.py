@@ -16,7 +16,7 @@ from checkers.guards import unreadable
 from checkers.normalise import canonical, plain_characters, tidy
 from checkers.numbers import Quantity, read_number
 from checkers.text_answers import compare_prose, compare_text, is_prose, plain_words
-from checkers.units import UNITS
+from checkers.units import Unit, unit_named
 from checkers.verdict import Status, Verdict, correct, incorrect, undecided
 
 _SHOWN = 80
@@ -35,10 +35,13 @@ def check_math(answer_text: str, reference: str) -> Verdict:
     verdict = easy_math(answer_text, reference)
     if verdict is not None:
         return verdict
-    from checkers import algebra  # late: sympy takes a second to import, and most answers need none
+    from checkers import algebra, equality  # late: sympy takes a second to import, and most answers need none
 
-    stated, wanted = _read(answer_text), _reference(reference)
-    return algebra.compare(tidy(stated or ""), tidy(wanted))
+    stated, wanted = tidy(_read(answer_text) or ""), tidy(_reference(reference))
+    verdict = algebra.compare(stated, wanted)
+    if verdict.status is Status.INCORRECT and equality.may_be_equal(stated, wanted):
+        return undecided("equal for some values of the variables, or but for a letter", verdict.compared)
+    return verdict
 
 
 def easy_math(answer_text: str, reference: str) -> Verdict | None:
@@ -60,7 +63,7 @@ def _easy(answer_text: str, reference: str) -> Verdict | None:
     compared = (_shown(stated), _shown(wanted))
     quick = _compare_numbers(read_number(stated), read_number(wanted), compared)
     if quick is not None:
-        return quick
+        return _unless_product(quick, stated, wanted, compared)
     for name, text in (("answer", stated), ("reference", wanted)):
         if fault := unreadable(tidy(text)):
             return undecided(f"the {name} {fault}", compared)
@@ -116,7 +119,9 @@ def _compare_numbers(
     if (converted := _converted(stated, wanted)) is not None:
         return correct("the same measure", compared) if converted else incorrect("another measure", compared)
     equal, reason = same_number(stated, wanted)
-    if _clashing_units(stated.unit, wanted.unit):
+    if not equal and _equals_in_larger_unit(stated, wanted):
+        return correct("the same measure", compared)
+    if clashing_units(stated.unit, wanted.unit):
         return undecided(f"the units differ: {stated.unit} and {wanted.unit}", compared)
     return correct(reason, compared) if equal else incorrect("another number", compared)
 
@@ -153,28 +158,62 @@ def _converted(stated: Quantity, wanted: Quantity) -> bool | None:
 
     None where the units are the same, or of other kinds, or have no fixed size (months).
     """
-    one, other = UNITS.get(stated.unit), UNITS.get(wanted.unit)
+    one, other = unit_named(stated.unit), unit_named(wanted.unit)
     if not one or not other or one.kind != other.kind or stated.unit == wanted.unit:
         return None
     if one.size is None or other.size is None:
         return None
-    return stated.value * one.size == wanted.value * other.size
+    here, there = stated.value * one.size, wanted.value * other.size
+    return here == there or _rounds_to(here / other.size, wanted) or _rounds_to(there / one.size, stated)
 
 
-def _clashing_units(one: str, other: str) -> bool:
-    """Two different units of one kind (months and years), rates or currencies: numbers alone say nothing."""
+_PRODUCT = re.compile(r"(-?[0-9]*\.[0-9]+)\(([0-9]+)\)")
+
+
+def _unless_product(verdict: Verdict, stated: str, wanted: str, compared: tuple[str, str]) -> Verdict:
+    """`verdict`, undecided where `0.5(4)` was read as a repeating decimal and is right as a product."""
+    products = [_PRODUCT.fullmatch(tidy(text)) for text in (stated, wanted)]
+    if verdict.status is not Status.INCORRECT or not any(products):
+        return verdict
+    values = [
+        Quantity(Fraction(product[1]) * int(product[2])) if product else read_number(text)
+        for product, text in zip(products, (stated, wanted))
+    ]
+    as_product = _compare_numbers(values[0], values[1], compared)
+    if as_product and as_product.status is Status.INCORRECT:
+        return verdict
+    return undecided("a repeating decimal, or a product", compared)
+
+
+def _equals_in_larger_unit(stated: Quantity, wanted: Quantity) -> bool:
+    """Whether one is `1 hour 30 minutes` and the other a bare 1.5."""
+    both, bare = (stated, wanted) if stated.larger else (wanted, stated)
+    large, small = unit_named(both.larger), unit_named(both.unit)
+    if bare.unit or not large or not small or not large.size or not small.size:
+        return False
+    return both.value * small.size / large.size == bare.value
+
+
+def clashing_units(one: str, other: str) -> bool:
+    """Whether numbers alone say nothing: months and years, metres and square metres, rates, currencies."""
     if one == other or not one or not other:
         return False
-    if one in UNITS and other in UNITS:
-        return UNITS[one].kind == UNITS[other].kind
+    if unit_named(one) and unit_named(other):
+        return _known(one) != _known(other)
     if "/" in one and "/" in other:  # `m/s` and `meters/second` are one, `km/h` is another
-        return [UNITS.get(part, part) for part in one.split("/")] != [
-            UNITS.get(part, part) for part in other.split("/")
-        ]
-    return one in _CURRENCIES and other in _CURRENCIES
+        return [_known(part) for part in one.split("/")] != [_known(part) for part in other.split("/")]
+    return any(one in group and other in group for group in (_CURRENCIES, _TEMPERATURES, _FIELDS))
 
 
-_CURRENCIES = "$€£¥₹"
+def _known(name: str) -> Unit | str:
+    """Its size, which all names of a unit share; the name of one that has none."""
+    unit = unit_named(_SHORT_UNITS.get(name, name))
+    return unit if unit and unit.size is not None else name
+
+
+_SHORT_UNITS = {"h": "hour"}
+_CURRENCIES, _TEMPERATURES = frozenset("$€£¥₹"), frozenset(("°C", "°F", "K"))
+_FIELDS = frozenset(("acre", "hectare", "ha"))
 
 
 def _compare_ratios(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
@@ -214,7 +253,12 @@ def _compare_arithmetic(stated: str, wanted: str, compared: tuple[str, str]) -> 
 
 
 _COMMA_IN_BRACKETS = re.compile(r"[(\[][^()\[\]]{0,200},")
-_UNIT_AFTER = re.compile(r" ?\\(?:text|mbox|mathrm) ?\{[a-zA-Z ./]*\}(?:\^\{?[23]\}?)?$")
+_SEPARATOR = re.compile(r", and |, | and ")
+_UNIT_AFTER = re.compile(
+    r" ?\\(?:text|mbox|mathrm) ?\{(?P<unit>[a-zA-Z ./]*)\}(?P<power>\^\{?[23]\}?)?$"
+    r"|(?:(?<=[0-9})])|(?<=\\pi)) (?P<bare>(?:(?:square|sq|cubic) )?(?:mm|cm|km|ft|inch(?:es)?|feet|yards?"
+    r"|(?:centi|kilo|milli)?met(?:er|re)s?|miles|units)(?:\^\{?[23]\}?)?)$"
+)
 
 
 _MIXED_IN_WORDS = re.compile(r"(?<=[0-9]) and (?=[0-9]+/[0-9]+$)")
@@ -226,11 +270,46 @@ def clear_caches() -> None:
         cached.cache_clear()
 
 
+_SCALE_LETTER = re.compile(r"([0-9.,]+) ?([kKMB])")
+
+
+def _may_be_thousands(text: str, other: str) -> bool:
+    """`5k` beside 5000 or 5; elsewhere `5k` is five times k."""
+    scaled, number = _SCALE_LETTER.fullmatch(text), read_number(other)
+    plain = read_number(scaled[1]) if scaled else None
+    if scaled is None or plain is None or number is None:
+        return False
+    return number.value in (plain.value, plain.value * 10 ** _SCALE[scaled[2]])
+
+
+_SCALE = {"k": 3, "K": 3, "M": 6, "B": 9}
+
+
+def _without_unit(text: str) -> tuple[str, str]:
+    """A formula, or a list of numbers, and its unit, as `read_number` names units; '' without one."""
+    parts = _SEPARATOR.split(text)
+    if 1 < len(parts) <= 10:
+        measures = [read_number(part) for part in parts]
+        units = {measure.unit for measure in measures if measure}
+        if all(measures) and len(units) == 1 and units != {""}:
+            return ", ".join(str(measure.value) for measure in measures if measure), units.pop()
+    found = _UNIT_AFTER.search(text)
+    if not found or not found.start():
+        return text, ""
+    quantity = read_number(f"1 {found['bare'] or found['unit'] + (found['power'] or '')}")
+    return text[: found.start()], quantity.unit if quantity else ""
+
+
 def _compare_forms(stated: str, wanted: str, compared: tuple[str, str]) -> Verdict | None:
     """Formulas, tuples, intervals, sets, matrices and equations, compared by value; None where in doubt."""
     from checkers import equality, forms  # late: they load mpmath, which plain numbers do without
 
-    one, other = (_UNIT_AFTER.sub("", tidy(text)) or tidy(text) for text in (stated, wanted))
+    (one, unit), (other, wanted_unit) = (_without_unit(tidy(text)) for text in (stated, wanted))
+    units = (unit, wanted_unit)
+    if clashing_units(*units):
+        return undecided(f"the units differ: {units[0]} and {units[1]}", compared)
+    if _may_be_thousands(one, other) or _may_be_thousands(other, one):
+        return undecided("thousands, or a unit", compared)
     if plain_words(stated) and forms.is_form(other):
         return incorrect("words, where a formula is wanted", compared)
     mixed = read_number(_MIXED_IN_WORDS.sub(" ", one)) if _MIXED_IN_WORDS.search(one) else None
@@ -241,6 +320,8 @@ def _compare_forms(stated: str, wanted: str, compared: tuple[str, str]) -> Verdi
         same = equality.same_form(one, other)
     except RecursionError:  # the caller's stack was deep already
         return None
+    if not same and one.replace("_", "").lower() == other.replace("_", "").lower():
+        return undecided("equal but for capitals and subscripts", compared)
     if same is None:
         return None
     if not same and (

@@ -43,7 +43,9 @@ def _plain_character(character: str) -> str:
     return unicodedata.normalize("NFKC", character) if category in ("Zs", "Ll", "Lu", "Po") else character
 
 
-_WRAPPERS = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\displaystyle|(?<!\\)\\[!()\[\]]|\$\$")
+_WRAPPERS = re.compile(
+    r"\\(?:boldsymbol|pmb|bm)(?![a-z])|\\left(?![a-z])|\\right(?![a-z])|\\displaystyle|(?<!\\)\\[!()\[\]]|\$\$"
+)
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|\\quad|~|\s+")
 _GROUP_COMMA = re.compile(r"\{,\}|,\\! ?")
 _FRACTION_ALIASES = re.compile(r"\\[dtc]frac(?![a-z])")

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from checkers.normalise import tidy
+from checkers.units import UNITS
 from checkers.words import words
 
 LONGEST = 200
@@ -23,13 +24,14 @@ _LARGEST_EXPONENT = 300
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """An exact number as written. `decimals` is None unless a decimal point was written; `name` is
-    the variable that was set to it (`x` in `x = 5`)."""
+    the variable that was set to it (`x` in `x = 5`); `larger` is the other unit of `3 hours 30 minutes`."""
 
     value: Fraction
     decimals: int | None = None
     percent: bool = False
     unit: str = ""
     name: str = ""
+    larger: str = ""
 
 
 _DIGITS = (
@@ -59,8 +61,18 @@ _VARIABLE = re.compile(r"([A-Za-z](?:_\{?[A-Za-z0-9]\}?)?) ?= ?")
 
 _REPEATING = re.compile(
     r"(-?)([0-9]*)\.(?:([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}"
-    r"|\(([0-9]+)\)|([0-9]{3,40})(?:\.\.\.|…|\\[lc]?dots))"
+    r"|([0-9]*)\(([0-9]+)\)|([0-9]{3,40})(?:\.\.\.|…|\\[lc]?dots))"
 )
+_TWO_MEASURES = re.compile(
+    r"(?P<much>[0-9]+) ?(?P<large>[A-Za-z]{1,10})(?: ?, ?and | ?, ?| and | )"
+    r"(?P<little>[0-9]+(?:\.[0-9]+)?) ?(?P<small>[A-Za-z]{1,10})"
+)
+_FEET = re.compile(
+    r"(?P<much>[0-9]+) ?(?:'|\^ ?\{? ?\\prime ?\}?) ?(?P<little>[0-9]+) ?"
+    r"(?:\"|''|\^ ?\{? ?\\prime ?\\prime ?\}?)"
+)
+_IN_MEASURES = {"h": "hour", "in": "inch"}  # elsewhere they may be a variable and a word
+_GLUED_POWER = re.compile(r"(?<=[0-9 ])([cmk]?m|ft|in)([23])$")  # `25 m2`
 _BLOCKS = re.compile(r"([0-9]*?)(?=[0-9]{3})([0-9]+?)\2+")  # the shortest that repeats to the end; cubic
 _SIMPLE = re.compile("-?[0-9]+")
 _DECIMAL = re.compile(_SIGN + _MONEY + _DIGITS + _POWER + _TAIL)
@@ -77,24 +89,36 @@ def read_number(text: str) -> Quantity | None:
     if repeating := _REPEATING.fullmatch(text.strip("$ ")):
         return _repeating(repeating)
     text = tidy(_DOLLARS.sub("$", _TEXT_COMMAND.sub(r" \1 ", text)))
+    text = _GLUED_POWER.sub(r"\1^\2", text)
     if variable := _VARIABLE.match(text):
         quantity = read_number(text[variable.end() :])
         return replace(quantity, name=variable[1]) if quantity else None
     if european := _EUROPEAN.fullmatch(text):
         return _european(*european.groups())
+    if (measures := _TWO_MEASURES.fullmatch(text)) and (quantity := _sum_of_measures(**measures.groupdict())):
+        return quantity
+    if feet := _FEET.fullmatch(text):
+        return _sum_of_measures(feet["much"], "foot", feet["little"], "inch")
     if match := _MIXED.fullmatch(text):
         return _fraction(match)
     match = _DECIMAL.fullmatch(text)
     return _decimal(match) if match else None
 
 
-def _repeating(match: re.Match[str]) -> Quantity | None:
-    """`0.1\\overline{6}` and `0.1666...` as 1/6, `0.(3)` as 1/3; None for `3.14159...`.
+def _sum_of_measures(much: str, large: str, little: str, small: str) -> Quantity | None:
+    """`3 hours 30 minutes` as 210 minutes; None where the units are none of one kind, large before small."""
+    large, small = (_IN_MEASURES.get(unit, unit) for unit in (large, small))
+    high, low = UNITS.get(large), UNITS.get(small)
+    if not high or not low or high.kind != low.kind or not high.size or not low.size or high.size <= low.size:
+        return None
+    value = int(much) * high.size / low.size + Fraction(little)
+    return Quantity(value, unit=_singular(small), larger=_singular(large))
 
-    Not `0.1(6)`, which may be a product.
-    """
-    sign, whole, first, marked, bracketed, seen = match.groups()
-    first, again = first or "", marked or bracketed
+
+def _repeating(match: re.Match[str]) -> Quantity | None:
+    """`0.1\\overline{6}`, `0.1666...` and `0.1(6)` as 1/6; None for `3.14159...`."""
+    sign, whole, before, marked, first, bracketed, seen = match.groups()
+    first, again = before or first or "", marked or bracketed
     if seen:
         block = _BLOCKS.fullmatch(seen)
         if not block:
@@ -143,12 +167,17 @@ _NOT_UNITS = words(
     """
     and or to of x y z i e n k pi sqrt sin cos tan cot log ln exp mod times plus minus over divided
     by base remainder if is not choose factorial squared cubed infinity am pm a.m p.m o'clock dozen
-    half per more less than
+    half per more less than tenths hundredths thousandths halves thirds fourths fifths sixths sevenths
+    eighths ninths score gross lakh crore bn mn tn
     """
 )
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_TAIL_POWER = re.compile(r"\^ ?\{?([23])\}?$")
 _UNIT_LETTERS = "mgsLNJVWK"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_MONEY_SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "B": 9}  # `$5k`
 _UNIT_WORDS = re.compile(r"[^A-Za-z'.]+")
+_TEMPERATURE = re.compile(r"(?:°|\^ ?\{? ?\}?) ?([CF])$")
 _PERCENT = re.compile(r" ?(?:\\?%|percent\b|per cent\b)(?: of| \()?")
 
 
@@ -157,27 +186,54 @@ def _with_tail(match: re.Match[str], value: Fraction, decimals: int | None) -> Q
     tail = match["tail"].replace("\\circ", "").replace("\\$", " dollars")
     percent = bool(_PERCENT.match(tail))
     tail = _PERCENT.sub("", tail, count=1)
-    spoken = [word.strip(".'").lower() for word in _UNIT_WORDS.split(tail)]
-    spoken = [word for word in spoken if word]
-    if "\\" in tail or "!" in tail or not _NOT_UNITS.isdisjoint(spoken):
+    if temperature := _TEMPERATURE.match(tail.strip()):
+        return Quantity(value, decimals, percent, f"°{temperature[1]}")
+    if match["money"] and (scale := _MONEY_SCALES.get(tail)):
+        return Quantity(value * 10**scale, None, percent, match["money"].strip(" \\"))
+    tail = _PER.sub("/", tail)
+    spoken = [word for word in (word.strip(".'") for word in _UNIT_WORDS.split(tail)) if word]
+    if _NO_UNIT.search(tail) or not _NOT_UNITS.isdisjoint(map(str.lower, _bare(spoken))):
         return None
     if spoken and len(spoken[0]) == 1 and not (tail[:1] == " " and tail.strip()[0] in _UNIT_LETTERS):
         return None  # `5x`: a variable, not a unit
-    if spoken and spoken[0] in _SCALES:
-        value *= 10 ** _SCALES[spoken.pop(0)]
+    if spoken and spoken[0].lower() in _SCALES:
+        value *= 10 ** _SCALES[spoken.pop(0).lower()]
         decimals = None
     unit = match["money"].strip(" \\") if match["money"] else _unit(spoken, tail) if spoken else ""
     return Quantity(value, decimals, percent, unit)
 
 
+_PER = re.compile(r"(?<=[A-Za-z]) per (?=[A-Za-z])")
+_NO_UNIT = re.compile(r"[\\!\u0370-\u03bb\u03bd-\u03ff\u2200-\u22ff]")  # Greek letters but μ, and signs: √, ∞
+
+
+def _bare(spoken: list[str]) -> list[str]:
+    """The words of a unit without the `squared` of `cm squared`, which multiplies nothing but the unit."""
+    return spoken[:-1] if spoken[-1:] in (["squared"], ["cubed"]) and spoken[-2:-1] else spoken
+
+
 def _unit(spoken: list[str], tail: str) -> str:
-    """The last word of the unit; that of a rate (`m/s`) is none that converts."""
+    """The last word of the unit, with its power (`cm^2`); that of a rate (`m/s`) is none that converts."""
+    written = _TAIL_POWER.search(tail)
+    power = f"^{written[1]}" if written else ""
     if "/" in tail:
-        return "/".join(spoken)
-    return tail.strip() if len(tail.strip()) < 3 and tail.strip().isalpha() else _singular(spoken[-1])
+        return "/".join(map(_symbol, spoken)) + power
+    if (bare := _bare(spoken)) != spoken:
+        power = f"^{_POWERS[spoken[-1]]}"
+    elif len(spoken) > 1 and spoken[-2].lower() in _POWERS:
+        power = f"^{_POWERS[spoken[-2].lower()]}"
+    return _symbol(bare[-1]) + power
 
 
-_IRREGULAR = {"feet": "foot", "inches": "inch", "pence": "penny", "pennies": "penny", "centuries": "century"}
+def _symbol(word: str) -> str:
+    """A unit in the singular; a symbol keeps its capitals (`MHz`, `kPa`)."""
+    return word if len(word) < 3 or (word in UNITS and not word.islower()) else _singular(word.lower())
+
+
+_IRREGULAR = {
+    "feet": "foot", "inches": "inch", "pence": "penny", "pennies": "penny", "centuries": "century",
+    "celsius": "°C", "fahrenheit": "°F", "mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour",
+}  # fmt: skip
 
 
 def _singular(word: str) -> str:

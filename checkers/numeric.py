@@ -21,7 +21,7 @@ _DIGITS = 60
 _MOST_BITS = 4096
 _LARGEST = 10**6  # of an argument of a function
 _LARGEST_FACTORIAL = 170
-_POSITIVE = 3  # points where all variables are positive
+POSITIVE = 3  # points where all variables are positive
 _EQUAL, _DIFFERENT = mpmath.mpf(10) ** -40, mpmath.mpf(10) ** -35  # relative differences
 _PER_THREAD = threading.local()
 
@@ -48,9 +48,9 @@ def names(tree: Tree) -> set[str]:
 def points(variables: Iterable[str]) -> list[Mapping[str, Fraction]]:
     """Values for the variables: three points where all are positive, then two where some are not."""
     found: list[Mapping[str, Fraction]] = []
-    for index in range(_POSITIVE + 2):
+    for index in range(POSITIVE + 2):
         generator = random.Random(index)
-        signs = (1,) if index < _POSITIVE else (-1, -1, 1)
+        signs = (1,) if index < POSITIVE else (-1, -1, 1)
         found.append(
             {
                 name: Fraction(generator.randrange(1009, 9973), 2003) * signs[place % len(signs)]
@@ -72,7 +72,7 @@ def equal(one: Tree, other: Tree) -> bool | None:
             same = same_number(evaluate(one, point), evaluate(other, point))
         except UnknownValueError:
             return None
-        if same is None or (not same and index >= _POSITIVE):
+        if same is None or (not same and index >= POSITIVE):
             return None  # equal where all is positive, and not elsewhere
         if not same:
             return False
@@ -208,6 +208,9 @@ def _power(base: Number, exponent: Number) -> Number:
         if bits * abs(exponent) <= _MOST_BITS:
             return base ** int(exponent)
     left, right = _inexact(base), _inexact(exponent)
+    negative = isinstance(base, Fraction) and base < 0
+    if negative and isinstance(exponent, Fraction) and exponent.denominator % 2:
+        raise UnknownValueError("a root of a negative number, real or complex")
     if abs(right) > _LARGEST or abs(left) > 10**30 or (left == 0 and _context().re(right) <= 0):
         raise UnknownValueError("a power too large, or of zero")
     if left != 0 and abs(_context().re(right * _context().ln(left))) > 10**4:

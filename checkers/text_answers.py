@@ -98,7 +98,10 @@ def _compare_words(stated: str, wanted: str, compared: Compared) -> Verdict | No
     """Answers that are words or number words; None when neither is."""
     spoken, asked = plain_words(stated), plain_words(wanted)
     if spoken and asked:
-        return _same_or_not(spoken == asked, "words", compared)
+        return _same_words(spoken, asked, compared)
+    for said, formula in ((spoken, tidy(wanted)), (asked, tidy(stated))):
+        if any(said in group and formula in formulas for group, formulas in _SAID_AND_WRITTEN):
+            return correct("the same in words", compared)
     for word, text in ((spoken, wanted), (asked, stated)):
         if word in _SMALL_NUMBERS and (number := read_number(text)):
             return _same_or_not(number.value == _SMALL_NUMBERS[word], "number", compared)
@@ -111,9 +114,32 @@ def _compare_words(stated: str, wanted: str, compared: Compared) -> Verdict | No
     return None
 
 
+_NO_SOLUTION = (
+    "no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set",
+    "the empty set", "there is no solution", "there are no solutions", "there are no real solutions",
+)  # fmt: skip
+_ALL_REALS = ("all real numbers", "all reals", "the real numbers", "the set of all real numbers")
+_SAID_AND_WRITTEN = (
+    (_NO_SOLUTION, ("\\emptyset",)),
+    (_ALL_REALS, ("\\mathbb{R}", "\\mathbb R", "(-\\infty,\\infty)", "(-\\infty, \\infty)", "ℝ")),
+)
+_NO_VALUE = ("does not exist", "dne", "it does not exist", "undefined", "not defined")
+
+
+def _same_words(spoken: str, asked: str, compared: Compared) -> Verdict:
+    """Words against words; undecided where one holds the other (`due east`, `east`)."""
+    if spoken == asked or any({spoken, asked} <= set(group) for group in (_NO_SOLUTION, _NO_VALUE)):
+        return correct("the same words", compared)
+    one, other = set(spoken.split()) - {"and"}, set(asked.split()) - {"and"}
+    if one <= other or other <= one or {spoken, asked} <= {*_NO_SOLUTION, *_NO_VALUE}:
+        return undecided("other words, which may say the same", compared)
+    return incorrect("other words", compared)
+
+
 # Prose
 
 _PROSE = re.compile(r"[A-Za-z]{2,}[ ,;:]+[A-Za-z]{2,}")
+_RELATION = re.compile(r"[<>≤≥]|\\(?:le|ge|leq|geq|lt|gt)(?![a-z])")
 _NUMBERS = re.compile(r"-?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?")
 
 
@@ -128,8 +154,10 @@ def compare_prose(stated: str, wanted: str, compared: Compared) -> Verdict:
     if number:
         values = (read_number(text) for text in _NUMBERS.findall(stated))
         named = {_SMALL_NUMBERS.get(word.lower()) for word in re.findall("[A-Za-z]+", stated)}
+        if not _COUNTS.isdisjoint(re.findall("[a-z]+", stated.lower())) and not named - {None}:
+            return undecided("prose that may hold a number in words", compared)
         if number.value in named or any(value and abs(value.value) == abs(number.value) for value in values):
             return undecided("prose that may hold the answer", compared)
-    elif wanted.strip("$ ") in stated:
+    elif wanted.strip("$ ") in stated or _RELATION.search(wanted):
         return undecided("prose that may hold the answer", compared)
     return incorrect("prose without the answer", compared)

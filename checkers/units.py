@@ -63,6 +63,16 @@ UNITS = dict(_rows())
 GLUED = frozenset(name for name in UNITS if len(name) < 4) | words("cents hrs mins oz pm am kj kcal kmh")
 
 
+def unit_named(name: str) -> Unit | None:
+    """The unit of a name with its power, such as `cm^2`; the cube of a length is a volume, as a litre is."""
+    base, _, power = name.partition("^")
+    unit = UNITS.get(base)
+    if unit is None or not power:
+        return unit
+    kind = "L" if (unit.kind, power) == ("m", "3") else f"{unit.kind}^{power}"
+    return Unit(kind, None if unit.size is None else unit.size ** int(power))
+
+
 def convertible(one: frozenset[str], other: frozenset[str]) -> bool:
     """Whether the sides name different units of one kind, so that a conversion may be meant.
 

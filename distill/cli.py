@@ -212,11 +212,15 @@ def _utf8(lines: Iterable[str], file: str) -> Iterator[str]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """What writes to `path`: a folder that cannot be made and a full disk are told in one message."""
-    from distill.files import explain_disk
+    """What writes to `path`: a folder that cannot be made or written (told before the work), and a full
+    disk, are told in one message."""
+    from distill.files import explain_disk, temporary_name
 
     with explain_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        probe = temporary_name(path / "probe" if path.is_dir() else path)
+        probe.touch()
+        probe.unlink()
     with explain_disk(path, only_full=True):
         yield
 

@@ -32,6 +32,7 @@ _REFUSED = words("""
     everybody nobody nothing noone such same different let assume suppose given say says said means
     true false unknown uncertain statement conclusion premise premises answer rule rules fact
     facts step contradiction known called former fake alleged supposed
+    pretend imitation counterfeit purported mock
 """)
 _NOUNS = {"men": "man", "women": "woman", "people": "person", "children": "child", "mice": "mouse",
           "geese": "goose", "feet": "foot", "teeth": "tooth", "wolves": "wolf", "sheep": "sheep",

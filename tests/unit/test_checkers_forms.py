@@ -186,12 +186,14 @@ shapes = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(shapes, shapes)
 def test_equality_of_shapes_is_symmetric_and_reflexive(one, other):
     assert same_form(one, other) is same_form(other, one)
     assert same_form(one, one) is True
 
 
+@settings(deadline=None)
 @given(st.permutations(["1", "2/3", r"\sqrt{2}", "x"]))
 def test_a_set_has_no_order_and_a_tuple_has(items):
     joined = ", ".join(items)
@@ -199,6 +201,7 @@ def test_a_set_has_no_order_and_a_tuple_has(items):
     assert same_form(f"({joined})", r"(1, 2/3, \sqrt{2}, x)") is (items == ["1", "2/3", r"\sqrt{2}", "x"])
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=r"0123456789xy+-*/^(){}[]\,=<>| frac sqrt pm", max_size=60))
 def test_any_text_is_read_or_refused(text):
     with contextlib.suppress(NotAFormulaError):

@@ -146,6 +146,24 @@ def test_figures_with_no_place_are_told_before_the_evaluation(verifier: Path, tm
     assert not ran.output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--data", "chains.jsonl", "--base", "somewhere", "--out"],
+        ["export", "somewhere"],
+        ["eval", "somewhere", "--data", "chains.jsonl", "--json"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_folder_that_takes_no_file_is_told_before_the_work(command: list[str]) -> None:
+    where = "/proc/nothing-can-be-made-here"  # nor by root, whom permissions do not stop
+    ran = CliRunner().invoke(app, [*command, where])
+    assert isinstance(ran.exception, ArtifactError), ran.output
+    assert str(ran.exception).startswith(f"cannot write {where}: ")
+    assert "give the same command again" in str(ran.exception)
+    assert not ran.output
+
+
 def test_a_file_to_score_in_another_encoding_is_told(verifier: Path, tmp_path: Path) -> None:
     (tmp_path / "latin.jsonl").write_bytes('{"question": "Café?"}'.encode("latin-1"))
     ran = CliRunner().invoke(app, ["score", str(verifier), str(tmp_path / "latin.jsonl"), "--no-checks"])
