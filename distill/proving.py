@@ -11,7 +11,7 @@ import checkers
 from distill.config import EvaluationSettings
 from distill.dataset.benchmarks import Candidate, read_candidates, read_prmbench, read_processbench
 from distill.dataset.imports import SourceSettings, load_source
-from distill.dataset.text import normalise
+from distill.dataset.text import same_question
 from distill.errors import DataError
 from distill.evaluation.evaluate import evaluate
 from distill.evaluation.metrics import FirstErrors
@@ -27,6 +27,8 @@ from distill.verifier.package import write_json
 
 RESAMPLES = 1000
 NAME = "verifier"
+READ_ONLY = "0"
+"""What an answer is held against when it is only to be read."""
 Figures = dict[str, Any]
 Show = Callable[[str], None]
 
@@ -79,13 +81,13 @@ def prove(
 
 def fitted(verifier: Verifier, source: SourceSettings, measured_on: set[str], show: Show) -> Verifier:
     """The verifier with temperature and threshold fitted on the labelled chains of `source`, without those
-    whose question is in `measured_on` (normalised).
+    whose question is in `measured_on` (`same_question`).
 
     Raises:
-        DataError: none is left.
+        DataError: none is left, or only chains with, or only chains without an error.
     """
     chains, _ = load_source(source)
-    fresh = [item for item in chains if normalise(item.problem.question) not in measured_on]
+    fresh = [item for item in chains if same_question(item.problem.question) not in measured_on]
     if not fresh:
         raise DataError(
             f"expected chains to fit on in {source.path}, found {len(chains):,}, all of questions that are "
@@ -97,13 +99,25 @@ def fitted(verifier: Verifier, source: SourceSettings, measured_on: set[str], sh
             f"{len(chains) - len(fresh):,} measured on left out"
         )
     known = examples(fresh, True)
+    _require_both_kinds(source.path, known)
     return verifier.calibrated(
         calibrate(verifier.margins([(e.question, e.steps) for e in known]), known).calibration
     )
 
 
+def _require_both_kinds(path: str, known: Sequence[Example]) -> None:
+    """Raises DataError where a threshold that calls all steps right, or all wrong, would be the best."""
+    firsts = [item.first_error for item in known if item.first_error is not None]
+    wrong = sum(first >= 0 for first in firsts)
+    if not wrong or wrong == len(firsts):
+        raise DataError(
+            f"expected chains with and chains without an error to fit on in {path}, found {wrong} with and "
+            f"{len(firsts) - wrong} without (first error known); give --fit data that hold both"
+        )
+
+
 def questions(benchmark: str, source: SourceSettings) -> set[str]:
-    """The normalised questions of a benchmark's data."""
+    """The questions of a benchmark's data (`same_question`)."""
     if benchmark == "best_of_n":
         found = [item.question for item in read_candidates(source.path, source.limit, source.split)]
     elif benchmark == "prmbench":
@@ -113,7 +127,7 @@ def questions(benchmark: str, source: SourceSettings) -> set[str]:
         found = [item.problem.question for chains in subsets.values() for item in chains]
     else:
         found = [item.problem.question for item in load_source(source)[0]]
-    return set(map(normalise, found))
+    return set(map(same_question, found))
 
 
 def processbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
@@ -129,18 +143,19 @@ def processbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figur
 def prmbench(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """PRM-Score and its parts, by kind of error; a step is valid at or above the threshold."""
     chains = read_prmbench(source.path, source.limit, source.split)
+    beyond = sum(any(step >= len(chain.steps) for step in chain.errors) for chain in chains)
     scores = verifier.score([(chain.question, chain.steps) for chain in chains])
     judged = [
         JudgedChain(chain.classification, tuple(score >= verifier.threshold for score in row), chain.errors)
         for chain, row in zip(chains, scores)
     ]
-    return prmbench_figures(judged, RESAMPLES, seed)
+    return prmbench_figures(judged, RESAMPLES, seed) | {"n_chains_with_errors_beyond_steps": beyond}
 
 
 def best_of_n(verifier: Verifier, source: SourceSettings, seed: int) -> Figures:
     """Best-of-n, majority and weighted majority over candidates; those without `scores` are scored here,
     those without `correct` are judged against their `reference` by the exact checker. Where there is no
-    `answer`, the checker reads it from the steps."""
+    `answer`, the checker reads it from the steps; where it cannot, the chain casts no vote."""
     candidates = read_candidates(source.path, source.limit, source.split)
     missing = [i for i, item in enumerate(candidates) if item.scores is None]
     found = verifier.score([(candidates[i].question, candidates[i].steps) for i in missing])
@@ -271,14 +286,16 @@ def _first_errors(scored: Sequence[ScoredChain], threshold: float) -> FirstError
 def _judged(candidates: Sequence[Candidate]) -> list[tuple[Outcome, str]]:
     """What is known of each answer, `correct` as given or else the exact checker's verdict, and the answer:
     as given, or else as the checker read it."""
-    asked = [i for i, item in enumerate(candidates) if item.correct is None]
+    asked = [i for i, item in enumerate(candidates) if item.correct is None or not item.answer]
     found = [(Outcome.CORRECT if item.correct else Outcome.INCORRECT, item.answer) for item in candidates]
     with checkers.Pool(workers=1) as pool:
         texts = [candidates[i].answer or "\n".join(candidates[i].steps) for i in asked]
-        verdicts = pool.map("math", [(text, candidates[i].reference) for i, text in zip(asked, texts)])
+        against = [candidates[i].reference or READ_ONLY for i in asked]
+        verdicts = pool.map("math", list(zip(texts, against)))
     for i, verdict in zip(asked, verdicts):
         read = verdict.compared[0] if verdict.compared else ""
-        found[i] = Outcome(verdict.status.value), candidates[i].answer or read
+        judged = found[i][0] if candidates[i].correct is not None else Outcome(verdict.status.value)
+        found[i] = judged, candidates[i].answer or read
     return found
 
 

@@ -13,7 +13,7 @@ from distill.artifacts import RunFolder
 from distill.combining import with_checks
 from distill.config import Recipe
 from distill.dataset.imports import SourceSettings, load_source
-from distill.dataset.text import normalise
+from distill.dataset.text import same_question
 from distill.errors import DataError, VerifierError
 from distill.remote import url_trouble
 from distill.stages.dataset import read_dataset
@@ -152,8 +152,8 @@ def _of_training(root: Path) -> Trained:
 def _checked_on(source: SourceSettings, trained: Trained, show: Show) -> Trained:
     """Measured on labelled chains of any format, without those whose question was trained or validated on."""
     chains, report = load_source(source)
-    seen = {normalise(item.question) for item in [*trained.train, *trained.validation]}
-    fresh = [item for item in chains if normalise(item.problem.question) not in seen]
+    seen = {same_question(item.question) for item in [*trained.train, *trained.validation]}
+    fresh = [item for item in chains if same_question(item.problem.question) not in seen]
     known = report.chains - len(fresh)
     show(
         f"measure on {len(fresh):,} chains of {source.path}"
@@ -172,7 +172,11 @@ def _figure_lines(package: Package) -> Iterator[str]:
     for name, item in package.figures["forms"].items():
         change = item["f1_change"]
         points = [100 * change[key] for key in ("value", "low", "high")] if change else []
-        shown = "first-error F1 {:+.2f} [{:+.2f}, {:+.2f}]".format(*points) if points else "no exact truth"
+        shown = (
+            "first-error F1 {:+.2f} [{:+.2f}, {:+.2f}]".format(*points)
+            if points
+            else "no first-error F1 (it takes known chains with and without an error)"
+        )
         yield (
             f"{name}: {shown} on {item['chains']:,} chains; score change mean {item['mean_change']:.5f}, "
             f"largest {item['max_change']:.4f}; same decision {100 * item['agreement']:.2f}%"

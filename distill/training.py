@@ -21,7 +21,7 @@ from distill.combining import with_checks
 from distill.config import DatasetSettings, Settings, VerifierSettings
 from distill.dataset.build import balance, build_dataset
 from distill.dataset.imports import SourceReport, SourceSettings, load_source, load_sources, repeated
-from distill.dataset.text import normalise
+from distill.dataset.text import same_question
 from distill.errors import DataError
 from distill.loading import file_digest, load_settings, stage_fingerprint
 from distill.records import LabelledChain
@@ -113,9 +113,9 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
     for report in [*reports, *more]:
         show(source_line(report))
     built = build_dataset([item for chains in loaded for item in chains], settings.dataset, settings.seed)
-    taken = {normalise(item.problem.question) for item in given}
+    taken = {same_question(item.problem.question) for item in given}
     kept = built.train + built.validation if given else built.train
-    distinct = [item for item in kept if normalise(item.problem.question) not in taken]
+    distinct = [item for item in kept if same_question(item.problem.question) not in taken]
     training = repeated(distinct, loaded, [source.weight for source in settings.data])
     validation = given or built.validation
     mask = settings.verifier.mask_after_first_error

@@ -3,10 +3,11 @@
 | benchmark | columns |
 |---|---|
 | ProcessBench | `problem, steps, label` (0-based first error, -1 none); subset: file, split or column |
-| PRMBench | `modified_question, modified_process, error_steps` (1-based), `classification, idx` |
+| PRMBench | `modified_question, modified_process, error_steps` (1-based), `classification, idx` (a name) |
 | candidates | `question` (or `problem`), `steps` and/or `scores`, `answer`, `correct` (bool) or `reference` |
 
-A candidate without `answer` is judged by its steps.
+A candidate without `answer` is judged by its steps. Some rows of the published PRMBench name error steps
+beyond their last step; these count nowhere, as in its own evaluation.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ REDUNDANCY = "redundency"
 
 @dataclass(frozen=True, slots=True)
 class PRMBenchChain:
-    """One PRMBench chain; `errors` are 0-based here. `classification` is "correct" for an original."""
+    """One PRMBench chain; `errors` are 0-based here, and may lie beyond the steps. `classification` is
+    "correct" for an original."""
 
     id: str
     question: str
@@ -109,8 +111,10 @@ def _prmbench_row(row: dict[str, Any]) -> Iterator[PRMBenchChain]:
         optional_text(row, "idx"),
     )
     errors = column(row, "error_steps", list)
-    if any(type(step) is not int or not 1 <= step <= len(steps) for step in errors):
-        raise DataError(f"error_steps: expected 1-based steps in 1..{len(steps)}, found {errors!r}")
+    if any(type(step) is not int or step < 1 for step in errors):
+        raise DataError(f"error_steps: expected whole numbers that count from 1, found {errors!r}")
+    if not index:
+        raise DataError(f"idx: expected what names the row, found none in the columns {sorted(row)}")
     question = text(row, "modified_question")
     if kind == REDUNDANCY and "original_process" in row:
         original = tuple(texts(row, "original_process"))

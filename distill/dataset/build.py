@@ -9,7 +9,7 @@ from typing import Any
 from distill.config import DatasetSettings
 from distill.dataset.decontaminate import contamination, read_evaluation
 from distill.dataset.dedupe import without_near_duplicates
-from distill.dataset.text import normalise
+from distill.dataset.text import normalise, same_question
 from distill.errors import DataError
 from distill.records import LabelledChain, StepStatus, content_id
 
@@ -60,12 +60,16 @@ def build_dataset(labelled: Sequence[LabelledChain], settings: DatasetSettings, 
 def split_by_problem(
     labelled: Sequence[LabelledChain], fraction: float, seed: int
 ) -> tuple[list[LabelledChain], list[LabelledChain]]:
-    """(train, validation). A problem's side is a hash of `seed` and its normalised question, so that it
-    does not move when problems are added, and a question under two ids stays on one side. `fraction` is
-    therefore met on average only. With two problems or more no side is left empty: the problem nearest
-    to the border is moved across."""
-    questions = [normalise(item.problem.question) for item in labelled]
-    places = {question: _place(question, seed) for question in set(questions)}
+    """(train, validation). A problem's side is a hash of `seed` and its question, so that it does not move
+    when problems are added, and a question under two ids or in two spellings (`same_question`) stays on one
+    side. `fraction` is therefore met on average only. With two problems or more no side is left empty: the
+    problem nearest to the border is moved across."""
+    questions = [same_question(item.problem.question) for item in labelled]
+    spelt: dict[str, str] = {}
+    for question, item in zip(questions, labelled):
+        text = normalise(item.problem.question)
+        spelt[question] = min(spelt.get(question, text), text)
+    places = {question: _place(text, seed) for question, text in spelt.items()}
     chosen = {question for question, place in places.items() if place < fraction}
     if len(places) > 1 and not chosen:
         chosen = {min(places, key=lambda question: places[question])}

@@ -268,15 +268,18 @@ def labelled_chain(
     outcome: Outcome = Outcome.UNDECIDED,
     source: str = "",
     reference: str = "",
+    domain: str = "math",
+    finish_reason: str = "stop",
 ) -> LabelledChain:
     """An imported chain. Its problem is known by its question alone, so that two sources share it."""
-    problem = Problem(content_id("problem", question), question, reference, source=source)
+    problem = Problem(content_id("problem", question), question, reference, domain, source)
     chain = Chain(
         id=chain_id or content_id("chain", question, list(steps)),
         problem_id=problem.id,
         steps=tuple(steps),
         outcome=outcome,
         generator=generator,
+        finish_reason=finish_reason,
     )
     return LabelledChain(problem, chain, tuple(labels), first_error_of(labels), method="imported")
 

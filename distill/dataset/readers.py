@@ -19,8 +19,11 @@ from distill.errors import DataError
 from distill.records import LabelledChain, Outcome, StepLabel, StepStatus
 
 Positive = Literal["correct", "wrong"]
+UNFINISHED = "length"
+"""The finish reason of a chain that came to no answer."""
 UNDETERMINED = StepLabel(StepStatus.UNDETERMINED)
-_HARD = {1: StepLabel(StepStatus.GOOD), 0: StepLabel(StepStatus.BAD), -100: UNDETERMINED}
+UNKNOWN = -100
+_HARD = {1: StepLabel(StepStatus.GOOD), 0: StepLabel(StepStatus.BAD), UNKNOWN: UNDETERMINED}
 _SIGNS = {"+": _HARD[1], "-": _HARD[0]}
 
 
@@ -35,19 +38,20 @@ def step_labels(values: Sequence[Any], positive: Positive | None) -> list[StepLa
     """Labels of one chain from values that are all of one type; nothing is rounded.
 
     bool: true means `positive` (by default "correct"); float in 0..1: a soft label of `positive`; int 0
-    or 1: only where `positive` says what 1 means, because sets of both polarities are about.
+    or 1: only where `positive` says what 1 means, because sets of both polarities are about; with them -100
+    is undetermined.
 
     Raises:
         DataError: mixed types, numbers outside their range, or ints without a polarity.
     """
     kinds = {type(value) for value in values}
-    if kinds <= {bool} or (kinds <= {int} and positive and set(values) <= {0, 1}):
-        return [_HARD[int(value) ^ (positive == "wrong")] for value in values]
+    if kinds <= {bool} or (kinds <= {int} and positive and set(values) <= _HARD.keys()):
+        flip = positive == "wrong"
+        return [_HARD[value if value == UNKNOWN else int(value) ^ flip] for value in values]
     if kinds <= {float} and all(math.isfinite(value) and 0 <= value <= 1 for value in values):
         return [soft_label(1 - value if positive == "wrong" else value) for value in values]
-    advice = (
-        "say what 1 means: `positive: correct` or `positive: wrong`" if kinds == {int} else "convert them"
-    )
+    unnamed = kinds == {int} and not positive
+    advice = "say what 1 means: `positive: correct` or `positive: wrong`" if unnamed else "convert them"
     raise DataError(
         "labels: expected bools, or floats from 0.0 to 1.0 (soft labels), all of one type, "
         f"found {list(values)[:8]!r}; {advice}"
@@ -81,6 +85,7 @@ def from_own(row: Mapping[str, Any], positive: Positive | None = None) -> Labell
         outcome=Outcome(outcome) if outcome in set(Outcome) else Outcome.UNDECIDED,
         source=optional_text(row, "source"),
         reference=optional_text(row, "reference"),
+        domain=(optional_text(row, "domain") or "math") if ours else "math",
     )
 
 
@@ -128,10 +133,12 @@ def from_prm800k(row: Mapping[str, Any]) -> list[LabelledChain]:
     that was not gone on from: its own rating after the ratings of the chosen steps before it, so that the
     first error of a rejected alternative is known.
 
-    A neutral rating (0), a flagged completion and an unrated human one are undetermined.
+    A neutral rating (0), a flagged completion and an unrated human one are undetermined. Only the chosen
+    chain of a row that ended in a solution came to an answer: all others are marked as unfinished.
     """
     problem = column(row, "question", dict)
-    question, steps = text(problem, "problem"), column(column(row, "label", dict), "steps", list)
+    label = column(row, "label", dict)
+    question, steps = text(problem, "problem"), column(label, "steps", list)
     prefix: list[str] = []
     labels: list[StepLabel] = []
     chains: list[LabelledChain] = []
@@ -140,12 +147,13 @@ def from_prm800k(row: Mapping[str, Any]) -> list[LabelledChain]:
         chosen, others = _completions(step)
         for other in others:
             own, marks = [*prefix, text(other, "text")], [*labels, _rated(other)]
-            chains.append(labelled_chain(question, own, marks, reference=reference))
+            chains.append(labelled_chain(question, own, marks, reference=reference, finish_reason=UNFINISHED))
         if chosen is None:
             break
         prefix, labels = [*prefix, text(chosen, "text")], [*labels, _rated(chosen)]
-    main = [labelled_chain(question, prefix, labels, reference=reference)] if prefix else []
-    return main + chains
+    ended = "stop" if label.get("finish_reason") == "solution" else UNFINISHED
+    main = labelled_chain(question, prefix, labels, reference=reference, finish_reason=ended)
+    return [main, *chains] if prefix else chains
 
 
 def _completions(step: Any) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

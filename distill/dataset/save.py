@@ -60,6 +60,7 @@ def row_of(item: LabelledChain) -> dict[str, Any]:
         "chain_id": item.chain.id,
         "question": item.problem.question,
         "reference": item.problem.reference,
+        "domain": item.problem.domain,
         "steps": [strip_step(step) for step in item.chain.steps],
         "labels": [UNDETERMINED if label.hard is None else label.hard for label in labels],
         "first_error": item.first_error,
@@ -118,7 +119,7 @@ def _features() -> Any:
     lists = {"steps": text, "labels": whole, "refutations": text, "reviews": text}
     lists |= dict.fromkeys(("soft", "low", "high"), real)
     lists |= dict.fromkeys(("successes", "failures", "undecided"), whole)
-    plain = dict.fromkeys(("problem_id", "chain_id", "question", "reference"), text)
+    plain = dict.fromkeys(("problem_id", "chain_id", "question", "reference", "domain"), text)
     plain |= dict.fromkeys(("answer", "outcome", "generator", "method"), text)
     numbers = {"first_error": whole, "rollout_tokens": Value("int64")}
     return Features({**plain, **numbers, **{name: List(value) for name, value in lists.items()}})

@@ -94,8 +94,8 @@ def _load_adapter(folder: str, base: AdapterBase) -> list[str]:
 
 def _ids(chain_format: ChainFormat) -> str:
     """The line that leaves the token ids of the prompt and of each step in `ids`."""
-    prompt, _, after = chain_format.prompt.partition("{question}")
-    text = " + ".join(filter(None, [prompt and repr(prompt), "question", after and repr(after)]))
+    said = [part and repr(part) for part in chain_format.prompt.split("{question}")]
+    text = " + ".join(filter(None, [part for own in said for part in ("question", own)][1:]))
     strip = "rstrip" if chain_format.keep_indent else "strip"
     pieces = f"[{text}, *(s.{strip}() + {chain_format.separator!r} for s in steps)]"
     return f"ids = [tok(t, add_special_tokens=not i).input_ids for i, t in enumerate({pieces})]"
@@ -157,7 +157,8 @@ def _limits(package: Package) -> str:
     length = package.chain_format.max_length
     limit = f"{length:,} tokens" if length else "the length of training"
     beyond = (
-        f"A chain longer than {limit} is scored in windows of that length: a step sees what fits before it."
+        f"A chain longer than {limit} is scored in windows of that length: a step sees what fits before it. "
+        "(The lines above show it whole; `Verifier.score` and `distill score` make the windows.)"
         if package.chain_format.windows
         else f"In training chains were cut at {limit}. Later steps are scored up to the model's context, but "
         "nothing was trained there; past that a step scores 0."

@@ -140,9 +140,12 @@ def soft_target(label: StepLabel) -> tuple[float, float]:
 
 
 def _outcome(item: LabelledChain) -> int | None:
-    """Whether the final answer is correct; where nobody judged it, whether the steps are all good."""
+    """Whether the final answer is correct; where nobody judged it, whether the steps are all good. Good steps
+    of a chain that came to no answer say nothing of one."""
     if item.chain.outcome is not Outcome.UNDECIDED:
         return int(item.chain.outcome is Outcome.CORRECT)
+    if item.first_error == NO_ERROR and item.chain.finish_reason != "stop":
+        return None
     return None if item.first_error is None else int(item.first_error == NO_ERROR)
 
 

@@ -62,7 +62,8 @@ class FormFigures:
 
     `mean_change`, `max_change`: |difference| of uncalibrated P(correct) over all steps; `agreement`:
     share of chains with the same predicted first error; `f1` and its paired differences need exact
-    truth and are None without. A form uses the temperature and threshold of the model that it was made from.
+    truth of chains with and without an error, and are None without. A form uses the temperature and
+    threshold of the model that it was made from.
     """
 
     form: str
@@ -98,8 +99,7 @@ def form_figures(
     """Figures of one form; bootstrap over problems with the same resamples for every model."""
     changes = score_changes(candidate.margins, as_trained.margins)
     same = np.mean([a == b for a, b in zip(candidate.predicted, as_trained.predicted)])
-    known = [chain.truth is not None for chain in heldout]
-    exact = _exact(candidate.predicted, heldout) if any(known) else None
+    exact = _exact(candidate.predicted, heldout) if both_kinds(heldout) else None
     calibration = candidate.fit.calibration
     resampled = (heldout, resamples, seed)
     return FormFigures(
@@ -129,10 +129,17 @@ def score_changes(margins: Sequence[Sequence[float]], reference: Sequence[Sequen
     return np.abs(sigmoid(flat[0]) - sigmoid(flat[1])) if len(flat[0]) else np.zeros(1)
 
 
+def both_kinds(heldout: Sequence[HeldoutChain]) -> bool:
+    """Whether chains with and chains without an error are known. Of one kind alone F1 is 0 whatever is
+    predicted, and no change of it would show."""
+    known = {chain.truth != -1 for chain in heldout if chain.truth is not None}
+    return len(known) == 2
+
+
 def f1_estimate(
     predicted: Sequence[int], heldout: Sequence[HeldoutChain], resamples: int, seed: int
 ) -> Estimate | None:
-    """First-error F1 with its interval; None where no truth is known."""
+    """First-error F1 with its interval; None without known chains of both kinds."""
     samples = f1_samples(predicted, heldout, resamples, seed)
     return None if samples is None else _estimate(_exact(predicted, heldout).f1, samples)
 
@@ -144,7 +151,7 @@ def f1_difference(
     resamples: int,
     seed: int,
 ) -> Estimate | None:
-    """F1(predicted) - F1(reference), paired by resample; None where no truth is known."""
+    """F1(predicted) - F1(reference), paired by resample; None without known chains of both kinds."""
     ours = f1_samples(predicted, heldout, resamples, seed)
     theirs = f1_samples(reference, heldout, resamples, seed)
     if ours is None or theirs is None:
@@ -157,9 +164,9 @@ def f1_samples(
     predicted: Sequence[int], heldout: Sequence[HeldoutChain], resamples: int, seed: int
 ) -> np.ndarray | None:
     """F1 of each bootstrap resample of problems: [resamples]; the same seed draws the same problems."""
-    known = [(p, c) for p, c in zip(predicted, heldout) if c.truth is not None]
-    if not known:
+    if not both_kinds(heldout):
         return None
+    known = [(p, c) for p, c in zip(predicted, heldout) if c.truth is not None]
     names = {name: i for i, name in enumerate(dict.fromkeys(c.group for _, c in known))}
     sums = np.zeros((4, len(names)))  # hits and chains, with an error and without
     for prediction, chain in known:

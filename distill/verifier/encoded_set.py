@@ -22,7 +22,8 @@ class EncodedSet(Dataset):
     are one a row: the first error is that of the row's whole chain.
 
     `truncated_steps` labelled steps, of `cut_chains` chains, were cut off; `chains` were encoded, of
-    which `windowed` needed more than one row. `pairs` rows carry a partner (contrastive loss).
+    which `windowed` needed more than one row. `pairs` rows carry a partner (contrastive loss); `partners` are
+    the chains whose row these are.
     """
 
     rows: tuple[Row, ...]
@@ -32,6 +33,7 @@ class EncodedSet(Dataset):
     cut_chains: int = 0
     windowed: int = 0
     pairs: int = 0
+    partners: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,7 +49,7 @@ class EncodedSet(Dataset):
     @property
     def chains(self) -> int:
         """Chains that there is a row of."""
-        return len({chain for chain, _ in self.places})
+        return len({chain for chain, _ in self.places} | self.partners)
 
     @property
     def labelled_steps(self) -> int:
@@ -155,7 +157,8 @@ def with_partners(
     kept = [i for i in range(len(found.rows)) if i not in gone]
     rows = tuple(joined.get(i, found.rows[i]) for i in kept)
     firsts, places = tuple(found.first_errors[i] for i in kept), tuple(found.places[i] for i in kept)
-    return replace(found, rows=rows, first_errors=firsts, places=places, pairs=len(joined))
+    partners = frozenset(found.places[i][0] for i in gone)
+    return replace(found, rows=rows, first_errors=firsts, places=places, pairs=len(joined), partners=partners)
 
 
 def _row(window: Window, item: Example, soft: bool) -> Row | None:

@@ -1,6 +1,7 @@
 """Export: build every 4-bit form, measure each against the model as trained, ship what drifts least of those
 that kept their F1."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -119,7 +120,10 @@ def choose(figures: dict[Form, FormFigures]) -> Form:
 
 
 def kept(item: FormFigures) -> bool:
-    """Whether a form lost at most a point of F1 (or, without exact truth, agrees on 95% of the chains)."""
+    """Whether a form lost at most a point of F1 (or, without exact truth, agrees on 95% of the chains); one
+    that scores nan did not."""
+    if math.isnan(item.mean_change):
+        return False
     if item.f1_change is not None:
         return item.f1_change.value >= -LARGEST_F1_LOSS
     return item.agreement >= LEAST_AGREEMENT

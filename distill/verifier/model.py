@@ -75,10 +75,11 @@ def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrai
     would spend its updates on unlearning that.
 
     Raises:
-        VerifierError: the architecture has no token-classification head named `score`.
+        VerifierError: there is no model, it has a head of other labels, or the architecture has no
+            token-classification head named `score`.
     """
     quantisation = {"quantization_config": nf4_config(device), "device_map": {"": device}} if quantise else {}
-    with quiet_transformers():
+    with quiet_transformers(), _told(model):
         config = AutoConfig.from_pretrained(resolve_base(model), num_labels=2)
         config.classifier_dropout = 0.0
         loaded, told = AutoModelForTokenClassification.from_pretrained(
@@ -98,8 +99,29 @@ def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrai
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base or of an exported folder."""
-    return AutoTokenizer.from_pretrained(resolve_base(model))
+    """The tokenizer of a base or of an exported folder.
+
+    Raises:
+        VerifierError: there is none.
+    """
+    with _told(model):
+        return AutoTokenizer.from_pretrained(resolve_base(model))
+
+
+@contextmanager
+def _told(model: str) -> Iterator[None]:
+    """What `transformers` says of a base that it cannot load, with what to do."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        heads = "ignore_mismatched_sizes" in str(error)
+        if getattr(error, "errno", None) or (isinstance(error, RuntimeError) and not heads):
+            raise  # the disk, or memory
+        found = "a classifier of other labels" if heads else str(error).strip().splitlines()[0]
+        advice = "the causal model that it was made from" if heads else "a folder or hub name with weights"
+        raise VerifierError(
+            f"expected a causal model that loads as the base '{model}', found: {found}; give {advice}"
+        ) from error
 
 
 def keep_unpacked(model: nn.Module) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from distill.errors import VerifierError, missing
 from distill.verifier.data import Encoded
-from distill.verifier.score import ChainText, Verifier, encode_chains, margins_by_step
+from distill.verifier.score import ChainText, Verifier, encode_chains, margins_by_step, require_numbers
 
 Engine = Literal["transformers", "vllm"]
 VLLM_DTYPE = "bfloat16"
@@ -55,13 +55,16 @@ def vllm_margins(folder: Path, texts: Sequence[ChainText]) -> list[list[float]]:
 
     Raises:
         MissingDependencyError: there is no vLLM here.
+        VerifierError: it answers nan.
     """
     verifier = Verifier.tokenizer_of(folder)
     parts = encode_chains(texts, *verifier)
     encoded = [window.encoded for chain in parts for window in chain]
     limit = verifier[2]
     rows = [_at_ends(row, item) for row, item in zip(_vllm_logits(folder, encoded, limit), encoded)]
-    return margins_by_step(parts, rows, [len(steps) for _, steps in texts])
+    margins = margins_by_step(parts, rows, [len(steps) for _, steps in texts])
+    require_numbers(margins)
+    return margins
 
 
 def _vllm_logits(folder: Path, encoded: Sequence[Encoded], limit: int) -> list[Any]:

@@ -1,6 +1,7 @@
 """The verifier as a thing that scores: P(step correct) of every step of a chain, in one forward pass."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -105,13 +106,18 @@ class Verifier:
         return [self.calibration.probabilities(chain) for chain in margins]
 
     def margins(self, questions_and_steps: Sequence[ChainText], batch_size: int = 64) -> list[list[float]]:
-        """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated."""
+        """Raw logit of "correct" minus logit of "wrong" at each step's last token; -inf if truncated.
+
+        Raises:
+            VerifierError: the model answers nan.
+        """
         began = time.perf_counter()
         parts = encode_chains(questions_and_steps, self.tokenizer, self.chain_format, self.limit)
         encoded = [window.encoded for chain in parts for window in chain]
         device = next(self.model.parameters()).device
         rows = run_batched(encoded, self._forward, _read, batch_size, pad_id(self.tokenizer), device)
         margins = margins_by_step(parts, rows, [len(steps) for _, steps in questions_and_steps])
+        require_numbers(margins)
         self._count_truncated(margins)
         self.scored_chains += len(margins)
         self.seconds += time.perf_counter() - began
@@ -139,6 +145,7 @@ class Verifier:
             return 0.0
         self.computed_tokens += len(prefix.pending) + len(ids)
         margin = margin_of_next(self.model, prefix, ids)
+        require_numbers([[margin]])
         prefix.scores += self.calibration.probabilities([margin])
         return prefix.scores[-1]
 
@@ -185,6 +192,16 @@ def margins_by_step(
             for step, _ in window.positions:
                 found[step] = row[step - window.begin]
     return margins
+
+
+def require_numbers(margins: Sequence[Sequence[float]]) -> None:
+    """Raises VerifierError where a margin is nan: no threshold would find such a step wrong."""
+    lost = sum(any(map(math.isnan, chain)) for chain in margins)
+    if lost:
+        raise VerifierError(
+            f"expected a number for every step, found nan in {lost} of {len(margins)} chains: the weights "
+            "hold nan, or arithmetic overflowed; train again with a lower learning rate, or score in float32"
+        )
 
 
 def _read(row: torch.Tensor, chain: Encoded) -> list[float]:

@@ -286,7 +286,7 @@ def _result(
         best_f1=best.get("eval_f1", 0.0),
         stopped_early=state.global_step < state.max_steps,
         resumed_from=int(resumed.name.split("-")[1]) if resumed else 0,
-        train_chains=len(train),
+        train_chains=train.chains,
         validation_chains=validation_chains,
         train_tokens=train.tokens,
         truncated_steps=train.truncated_steps,

@@ -11,6 +11,7 @@ from distill.dataset import BuiltDataset, build_dataset, save
 from distill.dataset.build import split_by_problem
 from distill.dataset.decontaminate import read_evaluation
 from distill.dataset.dedupe import without_near_duplicates
+from distill.dataset.text import same_question
 from distill.errors import ArtifactError, DataError
 from distill.records import LabelledChain
 
@@ -224,3 +225,26 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="free space or choose another folder"):
         save(BuiltDataset(many(1), [], {}), tmp_path / "file" / "d", {})
+
+
+SPELLINGS = [
+    ("Janet\u2019s ducks lay {} eggs.", "Janet's ducks lay {} eggs"),
+    ("Find $x$ if $x + {} = 2$.", "Find \\(x\\) if \\(x+{}=2\\)"),
+    ("What is 3 \u2212 {}?", "What is 3-{} ?"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_a_question_in_two_spellings_stays_on_one_side(one: str, other: str) -> None:
+    twins = [
+        labelled(text.format(i), "+", [f"{i}"], f"{i}-{text}") for i in range(50) for text in (one, other)
+    ]
+    sides = [{x.problem.id.split("-")[0] for x in side} for side in split_by_problem(twins, 0.5, seed=0)]
+    assert sides[0].isdisjoint(sides[1])
+    assert all(sides)
+
+
+def test_other_numbers_or_operators_are_other_questions() -> None:
+    texts = ["3 - 2?", "3 + 2?", "3 * 2?", "32?", "3 > 2?", "3.2?"]
+    assert len({same_question(text) for text in texts}) == 6
+    assert same_question(" ?! ") != ""

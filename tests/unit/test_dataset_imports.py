@@ -14,8 +14,8 @@ from dataset_samples import labelled
 from distill.artifacts import write_records
 from distill.dataset.build import BuiltDataset
 from distill.dataset.imports import SourceSettings, load_source, load_sources, repeated
-from distill.dataset.readers import step_labels
-from distill.dataset.save import save
+from distill.dataset.readers import from_own, from_prm800k, step_labels
+from distill.dataset.save import row_of, save
 from distill.errors import DataError
 from distill.records import LabelledChain, Outcome, StepStatus
 from distill.verifier import examples
@@ -212,3 +212,32 @@ def test_a_weight_takes_a_fixed_share_or_repeats(tmp_path: Path) -> None:
     assert (len(once), report.taken) == (200, 400 + len(half))
     assert len(repeated(once[:50], [once, half], [2.5, 0.5])) == 100 + len(set(once[:50]) & set(half))
     assert repeated(half, [half, once], [0.5, 3]) == half
+
+
+def test_minus_100_is_undetermined_beside_named_whole_numbers() -> None:
+    labels = [1, 0, -100]
+    assert [label.hard for label in step_labels(labels, "correct")] == [1, 0, None]
+    assert [label.hard for label in step_labels(labels, "wrong")] == [0, 1, None]
+    with pytest.raises(DataError, match="say what 1 means"):
+        step_labels(labels, None)
+    with pytest.raises(DataError, match="convert them"):
+        step_labels([1, 2], "correct")
+
+
+def test_our_own_rows_keep_the_domain_whose_checks_judge_them() -> None:
+    item = labelled("q", "+-")
+    item = replace(item, problem=replace(item.problem, domain="logic"))
+    assert from_own(row_of(item)).problem.domain == "logic"
+    old = {name: value for name, value in row_of(item).items() if name != "domain"}
+    assert from_own(old).problem.domain == "math"
+
+
+@pytest.mark.parametrize(("ended", "outcome"), [("solution", 1), ("give_up", None), ("found_error", None)])
+def test_only_a_solution_of_prm800k_has_a_right_answer(ended: str, outcome: int | None) -> None:
+    """Good steps of an unfinished chain are no right answer to the outcome loss."""
+    steps = [
+        {"completions": [completion("a", 1), completion("b", 1), completion("x", -1)], "chosen_completion": 0}
+    ]
+    row = {"question": {"problem": "Q?"}, "label": {"steps": steps, "finish_reason": ended}}
+    found = {item.steps: item.outcome for item in examples(from_prm800k(row), True)}
+    assert found == {("a",): outcome, ("b",): None, ("x",): 0}

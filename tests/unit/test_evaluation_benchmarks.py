@@ -90,7 +90,7 @@ def test_prmbench_errors_count_from_one_and_originals_come_once(tmp_path: Path) 
         ("circular_7", frozenset({1})),
     ]
     file.write_text(json.dumps(prmbench_row(error_steps=[0])))
-    with pytest.raises(DataError, match="1-based"):
+    with pytest.raises(DataError, match="count from 1"):
         read_prmbench(str(file))
 
 
@@ -107,3 +107,21 @@ def test_candidates_scored_or_not(tmp_path: Path) -> None:
     file.write_text(json.dumps({"question": "Q", "steps": ["a"], "answer": "4"}))
     with pytest.raises(DataError, match=r"row 1: expected `correct`"):
         read_candidates(str(file))
+
+
+def test_prmbench_errors_beyond_the_steps_count_nowhere_as_published(tmp_path: Path) -> None:
+    """The published files hold some hundred such rows; their own evaluation never comes to those steps."""
+    file = tmp_path / "prmbench.jsonl"
+    file.write_text(json.dumps(prmbench_row(classification="circular", error_steps=[2, 4])))
+    chain = read_prmbench(str(file))[0]
+    assert chain.errors == {1, 3}
+    counts = prmbench_figures([JudgedChain("circular", (True, False, True), chain.errors)], 10, 0)["total"]
+    assert (counts["accuracy_wrong_steps"]["value"], counts["accuracy_steps"]["value"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_prmbench_rows_without_a_name_are_refused_and_not_taken_for_one(tmp_path: Path, name: Any) -> None:
+    file = tmp_path / "prmbench.jsonl"
+    file.write_text(json.dumps(prmbench_row(idx=name)))
+    with pytest.raises(DataError, match=r"row 1: idx: expected what names the row"):
+        read_prmbench(str(file))

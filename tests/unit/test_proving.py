@@ -9,16 +9,21 @@ import datasets
 import pytest
 import torch
 from tiny_model import make_tiny_model
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 from typer.testing import CliRunner
 
 from distill import proving
 from distill.cli import app
 from distill.dataset.imports import SourceSettings, load_source
-from distill.errors import ArtifactError, DataError
+from distill.errors import ArtifactError, DataError, VerifierError
 from distill.proving import prove
 from distill.stages.evaluation import _figures
-from distill.verifier import ChainFormat
+from distill.verifier import ChainFormat, Verifier
+from distill.verifier.model import load_classifier, load_tokenizer
 from distill.verifier.package import Package, write_package
 
 
@@ -118,7 +123,9 @@ def test_candidates_without_an_answer_are_judged_by_their_steps(verifier: Path, 
 
 
 def test_without_any_answer_there_is_no_vote(verifier: Path, tmp_path: Path) -> None:
-    rows = [{"question": "Q", "steps": ["1"], "correct": i == 1, "scores": [0.1 * i]} for i in range(2)]
+    rows = [
+        {"question": "Q", "steps": ["We think."], "correct": i == 1, "scores": [0.1 * i]} for i in range(2)
+    ]
     found = prove(verifier, "best-of-n", str(write(tmp_path / "given.jsonl", rows)), show=len)["best_of_n"]
     assert found["verifier_2"] == 1.0
     assert "majority_2" not in found
@@ -241,3 +248,51 @@ def test_a_hub_dataset_of_several_splits_is_measured_on_the_one_that_is_named(
         prove(verifier, "steps", "us/labelled", show=len)
     assert prove(verifier, "steps", "us/labelled", show=len, split="test")["n_chains"] == 2
     assert prove(verifier, "steps", "us/labelled:one", show=len)["n_chains"] == 2
+
+
+@pytest.mark.parametrize("label", [-1, 1])
+def test_chains_of_one_kind_fit_no_threshold(verifier: Path, tmp_path: Path, label: int) -> None:
+    data = str(write(tmp_path / "data.jsonl", chains("Q", 4)))
+    alike = [row | {"label": label} for row in chains("Other", 6)]
+    with pytest.raises(DataError, match=r"chains with and chains without an error to fit on"):
+        prove(verifier, "steps", data, fit=str(write(tmp_path / "fit.jsonl", alike)), show=len)
+
+
+def test_a_judged_candidate_without_answer_votes_with_that_of_its_steps(
+    verifier: Path, tmp_path: Path
+) -> None:
+    said = [("4", True), ("4", True), ("5", False)]
+    rows = [
+        {
+            "question": "2 + 2?",
+            "steps": ["We add.", f"Answer: {answer}"],
+            "correct": right,
+            "scores": [0.5, s],
+        }
+        for (answer, right), s in zip(said, (0.1, 0.2, 0.9))
+    ]
+    found = prove(verifier, "best-of-n", str(write(tmp_path / "given.jsonl", rows)), show=len)["best_of_n"]
+    assert found["majority_3"] == 1.0
+
+
+def test_a_verifier_whose_weights_are_nan_scores_nothing(verifier: Path, tmp_path: Path) -> None:
+    broken = Verifier.from_pretrained(verifier)
+    with torch.no_grad():
+        broken.model.score.weight.fill_(torch.nan)
+    with pytest.raises(VerifierError, match=r"found nan in 1 of 1 chains: .*lower learning rate"):
+        broken.score([("Q?", ["a", "b"])])
+    with pytest.raises(VerifierError, match="found nan"):
+        broken.score_next(broken.begin("Q?"), "a")
+
+
+def test_a_base_that_cannot_be_one_is_told_with_what_to_give(verifier: Path, tmp_path: Path) -> None:
+    reward = AutoModelForSequenceClassification.from_pretrained(
+        verifier, num_labels=1, ignore_mismatched_sizes=True
+    )
+    reward.save_pretrained(tmp_path / "reward")
+    with pytest.raises(VerifierError, match="found: a classifier of other labels; give the causal model"):
+        load_classifier(str(tmp_path / "reward"), False, torch.device("cpu"))
+    with pytest.raises(
+        VerifierError, match=r"as the base '/no/such/base', found: .*; give a folder or hub name"
+    ):
+        load_tokenizer("/no/such/base")

@@ -1,6 +1,7 @@
 """ProcessBench's F1, the fits that aim at it, and the bootstrap around it."""
 
 import itertools
+import math
 import tracemalloc
 
 import numpy as np
@@ -19,7 +20,8 @@ from distill.verifier.calibrate import (
     sigmoid,
 )
 from distill.verifier.data import Example
-from distill.verifier.drift import HeldoutChain, f1_difference, f1_estimate
+from distill.verifier.drift import HeldoutChain, Measured, f1_difference, f1_estimate, form_figures
+from distill.verifier.export import kept
 
 
 @pytest.mark.parametrize(
@@ -155,3 +157,29 @@ def test_the_threshold_of_many_chains_takes_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5e6
+
+
+def measured(margins: list[list[float]]) -> Measured:
+    fit = calibrate([[2.0, -2.0], [2.0, 2.0]], [Example("q", ("a", "b"), y) for y in ((1, 0), (1, 1))])
+    return Measured(fit, margins, [])
+
+
+@pytest.mark.parametrize("truths", [[None, None], [-1, -1], [1, 1], [-1, 1]])
+def test_a_form_that_scores_nan_is_not_kept(truths: list[int | None]) -> None:
+    """Nan lies below no threshold: a trained model that finds no error would else be \"the same\"."""
+    heldout = [HeldoutChain("q", ("a", "b"), truth, str(i)) for i, truth in enumerate(truths)]
+    blind, good = measured([[math.nan] * 2] * 2), measured([[2.0, 3.0]] * 2)
+    figures = form_figures("merged", blind, good, None, heldout, 50, 0)
+    assert figures.agreement == 1.0
+    assert not kept(figures)
+
+
+@pytest.mark.parametrize("truth", [-1, 1])
+def test_chains_of_one_kind_have_no_f1_and_are_judged_by_agreement(truth: int) -> None:
+    """F1 of one kind is 0 whatever is predicted: every export would pass with a change of 0."""
+    heldout = [HeldoutChain("q", ("a", "b"), truth, str(i)) for i in range(4)]
+    other, good = measured([[-2.0, 3.0]] * 4), measured([[2.0, 3.0]] * 4)
+    figures = form_figures("merged", other, good, None, heldout, 50, 0)
+    assert (figures.f1, figures.f1_change, figures.accuracy_correct) == (None, None, None)
+    assert figures.agreement == 0.0
+    assert not kept(figures)

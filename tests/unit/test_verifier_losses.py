@@ -312,6 +312,7 @@ def test_every_loss_trains(base: Path, tmp_path: Path, loss: str) -> None:
     found = losses(result)
     assert found[-1] < found[0]
     assert result.pairs == (4 if loss == "contrastive" else 0)
+    assert result.train_chains == 8
     assert result.labelled_steps == {"outcome": 8}.get(loss, 20)
 
 
