@@ -23,6 +23,7 @@ from distill.errors import ArtifactError, DataError, VerifierError
 from distill.proving import prove
 from distill.stages.evaluation import _figures
 from distill.verifier import ChainFormat, Verifier
+from distill.verifier.card import loading_lines
 from distill.verifier.model import load_classifier, load_tokenizer
 from distill.verifier.package import Package, write_package
 
@@ -123,9 +124,7 @@ def test_candidates_without_an_answer_are_judged_by_their_steps(verifier: Path, 
 
 
 def test_without_any_answer_there_is_no_vote(verifier: Path, tmp_path: Path) -> None:
-    rows = [
-        {"question": "Q", "steps": ["We think."], "correct": i == 1, "scores": [0.1 * i]} for i in range(2)
-    ]
+    rows = [{"question": "Q", "correct": i == 1, "scores": [0.1 * i]} for i in range(2)]
     found = prove(verifier, "best-of-n", str(write(tmp_path / "given.jsonl", rows)), show=len)["best_of_n"]
     assert found["verifier_2"] == 1.0
     assert "majority_2" not in found
@@ -296,3 +295,15 @@ def test_a_base_that_cannot_be_one_is_told_with_what_to_give(verifier: Path, tmp
         VerifierError, match=r"as the base '/no/such/base', found: .*; give a folder or hub name"
     ):
         load_tokenizer("/no/such/base")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["{question}\n", "Q: {question}\nAgain: {question}\n", "{question}{question}"]
+)
+def test_the_lines_of_the_card_show_a_prompt_as_we_do(verifier: Path, prompt: str) -> None:
+    ours = Verifier.from_pretrained(verifier)
+    ours.chain_format = ChainFormat(prompt=prompt)
+    found: dict[str, Any] = {"question": "2 + 2?", "steps": ["2 + 2 = 4", "Answer: 4"]}
+    exec(loading_lines(str(verifier), ours.chain_format, 1.0), found)
+    scores = ours.score([(found["question"], found["steps"])])[0]
+    assert found["scores"].tolist() == pytest.approx(scores, abs=1e-5)
