@@ -39,13 +39,13 @@ quickstart: setup  ## problems to a 4-bit verifier on this machine, with a repor
 test: setup-dev  ## the test suite
 	$(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: setup-dev  ## the long tests too
-	$(BIN)/python -m pytest tests
+test-slow: setup-dev  ## the long tests that `make test` leaves out
+	$(BIN)/python -m pytest tests -m slow --durations 5
 
 test-vllm: $(VENV_VLLM)/.ready  ## the backends against a real vLLM (CPU build, 4 GB). MODEL=FOLDER [CHAT=1]
 	CONFORMANCE=vllm,vllm-serve MODEL=$(MODEL) CHAT=$(CHAT) $(VLLM_PYTHON) -m pytest tests/conformance tests/real_vllm --timeout 1500 --durations 5
 
-ci-full: lint docs test-slow test-vllm  ## lint, docs, all tests, the long ones too, and a real vLLM
+ci-full: lint docs test test-slow test-vllm  ## lint, docs, all tests, the long ones too, and a real vLLM
 
 $(VENV_VLLM)/.ready: pyproject.toml requirements.lock requirements-dev.lock deploy/pinned_by_vllm.txt tests/real_vllm/requirements.py
 	test -x $(VLLM_PYTHON) || $(PYTHON) -m venv $(VENV_VLLM)
