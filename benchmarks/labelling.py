@@ -3,7 +3,8 @@
     python benchmarks/labelling.py                   # recorded bank `figures` and the simulated teacher
     python benchmarks/labelling.py --bank settings   # the set on which settings were fixed
     python benchmarks/labelling.py --quick           # a fifth of the simulated problems
-    python benchmarks/labelling.py --verifier        # instead: a verifier on each method's labels (long)
+    python benchmarks/labelling.py --verifier        # instead: a verifier on each method's labels (long; see
+                                                     # labelling_verifier.py)
 
 A bank is made by `benchmarks/labelling_banks.py`. Every method replays the same rollouts. An
 undetermined chain is left out of accuracy and counted as coverage; `right of all` counts it as wrong.
@@ -26,6 +27,7 @@ import labelling_banks
 import labelling_claims
 import labelling_replay
 import labelling_teacher
+import labelling_verifier
 from labelling_claims import OURS, RIVALS, standard
 from labelling_promises import promises
 from labelling_replay import Replayed
@@ -34,7 +36,6 @@ from record import RESULTS, record
 from distill.config import LabellingSettings
 
 MOST = LabellingSettings().adaptive.most
-ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {"method": "math_shepherd", "count_outcome": False, "step_checks": False}
 FAMILIES: dict[str, list[dict[str, Any]]] = {
     "math_shepherd": [PUBLISHED | {"rollouts": k} for k in (1, 2, 4, 8, 16)],
@@ -252,59 +253,15 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
-def verifier_f1(names: Sequence[str]) -> dict[str, Any]:
-    """F1 of a verifier trained on each method's labels, and on exact truth, in one run folder: chains are
-    written once, and the methods differ from the evidence on."""
-    from distill.loading import load_recipe
-    from distill.pipeline import execute
-    from distill.progress import ProgressView
-
-    found = {}
-    for name in (names[-1], "exact truth", *names[:-1]):  # ours, and the truth of the same chains, first
-        given = FAMILIES.get(name, FAMILIES["adaptive"])[DEFAULT.get(name, 1)]
-        overrides = ["name=bench-labels", "verifier.compare_full_precision=false"]
-        overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
-        if name == "exact truth":
-            folder = ROOT / "runs" / "bench-labels"
-            overrides.append(f"labelling.reviews={_truth_file(folder)}")
-        folder = execute(load_recipe("quickstart", overrides), ProgressView()).path
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        scorers, labels = summary["evaluation"]["scorers"], summary["labels"]
-        found[name] = {
-            "verifier_f1": scorers["verifier_4bit"]["f1"],
-            "hybrid_f1": scorers["hybrid"]["f1"],
-            "labels_right": labels["first_error"],
-            "coverage": labels["coverage"],
-            "rollout_tokens": summary["labels"]["rollout_tokens"],
-        }
-        print(name, _plain_table([found[name]]), sep="\n", flush=True)
-    return found
-
-
-def _truth_file(run: Path) -> Path:
-    """The exact first error of every chain of a run, in the form of people's answers."""
-    from distill.artifacts import RunFolder, read_records
-    from distill.records import LabelledChain
-    from generators.truth import exact_first_error
-
-    shards = RunFolder.reader(run).shards("labels")
-    rows = [row for path in shards for row in read_records(path, LabelledChain)]
-    judged = [(row.chain.id, exact_first_error(row.problem, row.chain.steps)) for row in rows]
-    lines = [
-        json.dumps({"chain_id": chain, "answer": truth[0], "reviewer": "exact judge"})
-        for chain, truth in judged
-        if truth is not None
-    ]
-    target = run / "truth.jsonl"
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return target
-
-
-def compare_verifiers() -> None:
-    """Print the table of verifiers by whose labels they were trained on, and write the JSON."""
-    found = verifier_f1(list(FAMILIES))
-    print(_plain_table([{"labels by": name} | figures for name, figures in found.items()]))
-    record("labelling_verifier", "python benchmarks/labelling.py --verifier", found)
+def compare_verifiers(names: Sequence[str], seeds: int) -> None:
+    """Print the table of verifiers by whose labels they were trained on, and add them to the JSON."""
+    given = {name: FAMILIES[name][DEFAULT[name]] for name in FAMILIES if name != "adaptive"}
+    methods: dict[str, Mapping[str, Any]] = {labelling_verifier.TRUTH: {}, "adaptive": {}} | given
+    found = labelling_verifier.compare({name: methods[name] for name in names or methods}, seeds)
+    print(labelling_verifier.table(found))
+    path = RESULTS / "labelling_verifier.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
+    record("labelling_verifier", "python benchmarks/labelling.py --verifier", known | found)
 
 
 def main() -> None:
@@ -313,9 +270,11 @@ def main() -> None:
     parser.add_argument("--bank", default="figures")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verifier", action="store_true")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings on each method's labels")
+    parser.add_argument("--only", default="", help="methods whose labels to train on, with commas between")
     asked = parser.parse_args()
     if asked.verifier:
-        compare_verifiers()
+        compare_verifiers([name for name in asked.only.split(",") if name], asked.seeds)
         return
     bank = Bank(asked.bank, labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz"))
     found = measure(bank, asked.quick)

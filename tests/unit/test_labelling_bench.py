@@ -197,3 +197,56 @@ def test_unshared_searches_pay_for_a_shared_prefix_once_a_chain(bench: ModuleTyp
     again = len({r.first for r in bench.labelling_replay.replay(make_settings(), item)[1] if r.step == 0})
     assert again > 0
     assert 3 * (unshared.tokens - shared.tokens) == pytest.approx(again)
+
+
+def test_a_rollout_that_became_a_chain_counts_once(bench: ModuleType) -> None:
+    """The trials of its prefix stay what they were, whether asked as rollouts or as siblings' answers, and
+    so do those of the prefixes before, where it was not drawn."""
+    import labelling_reuse
+    import labelling_teacher
+
+    settings = make_settings(step_checks=False)
+    became = 0
+    for number in range(30):
+        source = labelling_teacher.simulate(labelling_teacher.World(steps=(4, 8)), number)
+        found = labelling_reuse.known(labelling_reuse.make_case(settings, source.chains, source.checks))
+        labelling_reuse._search(settings, found, source)
+        made = list(labelling_reuse._new_chains(settings, found, number, False))
+        chains = (*source.chains, *(chain for chain, _, _ in made))
+        again = labelling_reuse.known(labelling_reuse.Case(chains, ((),) * len(chains)))
+        labelling_reuse._carry_over(found, again, [node for _, _, node in made])
+        for path, wider in zip(found.paths, again.paths, strict=False):
+            before = [found.rollouts[node] + found.outcomes[node] for node in path]
+            assert before == [again.rollouts[node] + again.outcomes[node] for node in wider]
+        became += len(made)
+    assert became > 10
+
+
+def test_reused_chains_begin_with_a_prefix_that_was_found_good(bench: ModuleType) -> None:
+    import labelling_reuse
+    import labelling_teacher
+
+    settings, world = make_settings(step_checks=False), labelling_teacher.World(steps=(4, 8))
+    for number in range(30):
+        source = labelling_teacher.simulate(world, number)
+        found = labelling_reuse.known(labelling_reuse.make_case(settings, source.chains, source.checks))
+        labelling_reuse._search(settings, found, source)
+        for chain, truth, node in labelling_reuse._new_chains(settings, found, number, False):
+            c, length = next((c, p.index(node)) for c, p in enumerate(found.paths) if node in p)
+            assert chain.steps[:length] == source.chains[c].steps[:length]
+            assert (truth < 0) == (chain.outcome == Outcome.CORRECT)
+            assert truth < 0 or truth >= length
+
+
+def test_verifiers_of_several_seeds_are_shown_by_mean_and_each(bench: ModuleType) -> None:
+    import labelling_verifier
+
+    share = {"value": 0.9, "low": 0.8, "high": 0.95}
+    one, two = ({"f1": {"value": v, "low": v - 0.1, "high": v + 0.1}} for v in (0.8, 0.9))
+    found = {"labels_right": share, "coverage": share, "rollout_tokens": 1234}
+    alone = labelling_verifier.row("m", found | {"trained": [{"verifier": one, "hybrid": two}]})
+    assert alone == "| m | 90.0 | 90.0 | 1,234 | 1 | 80.0 [70.0, 90.0] | 90.0 [80.0, 100.0] |"
+    trained = [{"verifier": one, "hybrid": two}, {"verifier": two, "hybrid": two}]
+    assert "| 2 | 85.0 (80.0, 90.0) | 90.0 (90.0, 90.0) |" in labelling_verifier.row(
+        "m", found | {"trained": trained}
+    )
