@@ -3,10 +3,12 @@
     problems -> chains -> evidence -> labels -> dataset -> verifier -> export -> evaluation -> report
     heldout_problems -> heldout_chains ------------------------------------^
 
-A stage is redone when its own settings changed, or anything it is made from; a finished shard of it
-is never redone. Nothing here knows what a stage does.
+A stage is redone when its own settings changed, or anything it is made from; a finished shard under
+the same settings is never redone. Nothing here knows what a stage does.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +66,8 @@ STAGES = (
 
 SECONDS = "seconds.json"
 """How long stages took that no command has finished yet. Absent where none was cut short."""
+MEASURED = ("seconds", "peak_rss_gib")
+MADE_FROM = "made_from"
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
 FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base", "reviews")
 
@@ -99,8 +103,27 @@ def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planne
     if folder is None:
         return Planned(stage, fingerprint, False, 0, False, False)
     asked = stage.name, fingerprint
-    done, shards = folder.is_done(*asked), len(folder.finished_shards(*asked))
+    done, shards = _is_done(folder, stage, fingerprint), len(folder.finished_shards(*asked))
     return Planned(stage, fingerprint, done, shards, folder.is_stale(*asked), folder.is_kept(*asked))
+
+
+def _is_done(folder: RunFolder, stage: Stage, fingerprint: str) -> bool:
+    """Whether the stage is finished, and of what its sources hold now: one whose folder was deleted is made
+    anew under the same fingerprint, and a training or a teacher need not come out the same."""
+    if not folder.is_done(stage.name, fingerprint):
+        return False
+    manifest = folder.manifest(stage.name)
+    return manifest is None or manifest.stats.get(MADE_FROM) in (None, _made_from(folder, stage))
+
+
+def _made_from(folder: RunFolder, stage: Stage) -> dict[str, str]:
+    """Digest of what each stage that `stage` is made from tells of itself, time and memory left out."""
+    found = {}
+    for name in stage.after:
+        manifest = folder.manifest(name)
+        kept = {k: v for k, v in manifest.stats.items() if k not in MEASURED} if manifest else {}
+        found[name] = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    return found
 
 
 def execute(recipe: Recipe, view: ProgressView, last: str = STAGES[-1].name) -> RunFolder:
@@ -121,14 +144,15 @@ def run_stage(run: Run, stage: Stage) -> None:
     """Run one stage unless it is finished; its statistics and seconds go into its manifest, last."""
     fingerprint = run.fingerprints[stage.name]
     run.folder.discard_stale(stage.name, fingerprint)
-    if run.folder.is_done(stage.name, fingerprint) and not stage.always:
+    if _is_done(run.folder, stage, fingerprint) and not stage.always:
         run.view.line(f"{stage.name}: finished already")
         return
     run.stage = stage.name
     with StageClock(run.folder.path / SECONDS, f"{stage.name} {fingerprint}") as clock:
         stats = stage.run(run) | run.faults(stage.name)
-        measured = {"seconds": clock.seconds, "peak_rss_gib": run.memory.peak_gib}
-        run.folder.commit_stage(stage.name, fingerprint, stats | measured)
+        measured = dict(zip(MEASURED, (clock.seconds, run.memory.peak_gib), strict=True))
+        made_from = {MADE_FROM: _made_from(run.folder, stage)} if stage.after else {}
+        run.folder.commit_stage(stage.name, fingerprint, stats | made_from | measured)
 
 
 def stage_fingerprints(recipe: Recipe) -> dict[str, str]:

@@ -21,7 +21,7 @@ from distill.shipping import root_of
 from distill.stages.evaluation import pass_rate
 from distill.stages.run import Run
 from distill.stages.summary import _headlines
-from distill.storage import locate, write_bytes
+from distill.storage import locate, remove, write_bytes
 
 
 @pytest.fixture
@@ -49,6 +49,27 @@ def test_a_finished_stage_is_run_again_only_where_it_always_is(folder: RunFolder
         for fingerprint in ("A", "B", "A", "A"):
             run_stage(begin(folder, f"{fingerprint}{always}"), Stage("x", work, (), (), always=always))
         assert len(ran) == (4 if always else 2)
+
+
+def test_what_was_made_from_a_stage_that_is_made_anew_is_made_anew(folder: RunFolder) -> None:
+    """Its folder was deleted; under the same settings a training need not come out the same."""
+    found, ran = iter((1, 1, 2)), list[str]()
+
+    def first(run: Run) -> dict[str, Any]:
+        return {"f1": next(found)}
+
+    def second(run: Run) -> dict[str, Any]:
+        ran.append("x")
+        return {}
+
+    stages = Stage("w", first, (), ()), Stage("x", second, ("w",), ())
+    for times in (1, 1, 2):
+        for stage in stages:
+            prints = {"w": "A", "x": "A"}
+            run_stage(Run(Recipe(name="r"), folder, ProgressView(), prints, MemoryWatch()), stage)
+        assert len(ran) == times
+        assert _planned(stages[1], "A", folder).state == "done"
+        remove(folder.stage_path("w"))
 
 
 def test_a_plan_tells_what_would_be_put_back(folder: RunFolder) -> None:
