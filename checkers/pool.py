@@ -197,7 +197,10 @@ class Pool:
                 if worker.items < _RECYCLE_AFTER:
                     continue
             except NotLoadedError as error:
-                self._refuse(batch, PoolError(str(error)))
+                if self._closed:  # `close` killed it while it loaded
+                    self._after_death(batch, None)
+                else:
+                    self._refuse(batch, PoolError(str(error)))
             except WorkerDiedError as death:
                 self._after_death(batch, death.reason)
             except Exception as error:  # the pool itself failed: its callers must hear of it

@@ -33,6 +33,7 @@ RECIPE = ("recipe.yaml", "verifier.compare_full_precision=false")
 SHARDS = "[pcdhl]*/shard-*"  # of problems, chains, dataset, heldout, labels: never written twice
 
 
+@pytest.mark.timeout(900)  # some seven runs, on a machine that may be busy
 def test_five_kills_of_the_driver(finished: Finished, tmp_path: Path) -> None:
     folder, chance = tmp_path / "world", random.Random(20)
     moments = sorted(chance.sample(list(TRACES), KILLS), key=list(TRACES).index)

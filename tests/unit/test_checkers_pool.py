@@ -305,7 +305,9 @@ def test_closing_a_busy_pool_ends_at_once():
     results = []
     thread = threading.Thread(target=lambda: results.extend(pool.map(call("hang"), [(), ()])))
     thread.start()
-    time.sleep(0.3)
+    while not pool._running:  # the call is at work, however busy the machine is
+        assert thread.is_alive()
+        time.sleep(0.01)
     start = time.monotonic()
     pool.close()
     thread.join()
