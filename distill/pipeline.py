@@ -67,6 +67,8 @@ STAGES = (
 SECONDS = "seconds.json"
 """How long stages took that no command has finished yet. Absent where none was cut short."""
 MEASURED = ("seconds", "peak_rss_gib")
+CHANCE = (*MEASURED, "retries", "faults", "shards_before")
+"""Statistics that differ between runs that make the same."""
 MADE_FROM = "made_from"
 PLACEMENT = ("replicas", "gpus", "cpus", "threads", "server", "report_to")
 FILES = ("path", "decontaminate", "model", "tokenizer", "lora", "base", "reviews")
@@ -117,11 +119,11 @@ def _is_done(folder: RunFolder, stage: Stage, fingerprint: str) -> bool:
 
 
 def _made_from(folder: RunFolder, stage: Stage) -> dict[str, str]:
-    """Digest of what each stage that `stage` is made from tells of itself, time and memory left out."""
+    """Digest of what each stage that `stage` is made from tells of itself, but for `CHANCE`."""
     found = {}
     for name in stage.after:
         manifest = folder.manifest(name)
-        kept = {k: v for k, v in manifest.stats.items() if k not in MEASURED} if manifest else {}
+        kept = {k: v for k, v in manifest.stats.items() if k not in CHANCE} if manifest else {}
         found[name] = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
     return found
 
