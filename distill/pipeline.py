@@ -112,10 +112,10 @@ def _planned(stage: Stage, fingerprint: str, folder: RunFolder | None) -> Planne
 def _is_done(folder: RunFolder, stage: Stage, fingerprint: str) -> bool:
     """Whether the stage is finished, and of what its sources hold now: one whose folder was deleted is made
     anew under the same fingerprint, and a training or a teacher need not come out the same."""
-    if not folder.is_done(stage.name, fingerprint):
-        return False
     manifest = folder.manifest(stage.name)
-    return manifest is None or manifest.stats.get(MADE_FROM) in (None, _made_from(folder, stage))
+    if manifest is None or not folder.is_done(stage.name, fingerprint):
+        return False
+    return manifest.stats.get(MADE_FROM) in (None, _made_from(folder, stage))
 
 
 def _made_from(folder: RunFolder, stage: Stage) -> dict[str, str]:
