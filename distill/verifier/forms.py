@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import torch
 from peft import PeftModel
@@ -29,6 +28,7 @@ from distill.verifier.gptq import (
 )
 from distill.verifier.model import (
     HEAD,
+    dequantised,
     four_bit_layers,
     load_classifier,
     load_tokenizer,
@@ -108,13 +108,9 @@ def replace_by_dequantised(model: nn.Module, quantised: nn.Module) -> None:
     Raises:
         VerifierError: a layer does not come back near its original (it was repacked by a forward).
     """
-    from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Params4bit
-
-    for name in four_bit_layers(quantised):
+    for name, layer in four_bit_layers(quantised).items():
         original = model.get_parameter(f"{name}.weight").data
-        packed = cast(Params4bit, quantised.get_parameter(f"{name}.weight"))
-        weight = dequantize_4bit(packed.data, packed.quant_state).to(original)
+        weight = dequantised(layer).to(original)
         error = float((weight - original).norm() / original.norm().clamp_min(1e-12))
         if error > LARGEST_ROUND_TRIP_ERROR:
             raise VerifierError(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedTokenizerBase,
@@ -29,6 +30,7 @@ from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
 from distill.verifier.model import (
+    hold_unpacked,
     load_classifier,
     load_tokenizer,
     lora_config,
@@ -114,14 +116,18 @@ def train_verifier(
     device = pick_device(settings.gpus)
     tokenizer = load_tokenizer(settings.base)
     set_seed(seed)
+    mixed = fast_bfloat16(device) if settings.precision == "auto" else settings.precision == "bfloat16"
     base = load_classifier(settings.base, quantise, device)
+    if mixed and device.type == "cpu":
+        hold_unpacked(base, torch.bfloat16)
     limit = min(settings.max_length, context_length(base.config))
     chain_format = ChainFormat.of(settings)
     train_set = encode_set(tokenizer, train, chain_format, limit, settings.loss)
     validation_set = encode_set(tokenizer, validation, chain_format, limit).determined()
     _require_data(train_set)
     model = get_peft_model(base, lora_config(settings.lora))
-    arguments = training_arguments(settings, folder, seed, len(train_set), device, validation_set.both_kinds)
+    by_f1 = validation_set.both_kinds
+    arguments = training_arguments(settings, folder, seed, len(train_set), device, by_f1, mixed)
     _require_validation(validation_set, limit)
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     with arguments.main_process_first(desc="looking for checkpoints"):
@@ -135,13 +141,18 @@ def train_verifier(
 
 
 def training_arguments(
-    settings: VerifierSettings, folder: Path, seed: int, chains: int, device: torch.device, by_f1: bool
+    settings: VerifierSettings,
+    folder: Path,
+    seed: int,
+    chains: int,
+    device: torch.device,
+    by_f1: bool,
+    mixed: bool,
 ) -> TrainingArguments:
     """`TrainingArguments` from a recipe. Best by F1 where validation has chains of both kinds (else
     F1 is 0 throughout), by loss otherwise."""
     total = max(1, math.ceil(math.ceil(chains / settings.batch_size) * settings.epochs))
     every = max(1, total // settings.evaluations)
-    mixed = fast_bfloat16(device) if settings.precision == "auto" else settings.precision == "bfloat16"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -224,9 +235,11 @@ def _trainer(
 
 
 def _run(trainer: StepTrainer, checkpoint: Path | None) -> float:
-    """Train to the end; wall seconds of this call."""
+    """Train to the end; wall seconds of this call. Mixed precision casts what LoRA layers are given by
+    itself: peft's cast to their float32, and back, would copy every activation twice."""
     began = time.monotonic()
-    with quiet_transformers():
+    assert trainer.model is not None
+    with quiet_transformers(), disable_input_dtype_casting(trainer.model, active=trainer.args.bf16):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.monotonic() - began
 

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from peft import get_peft_model
 from safetensors.torch import load_file
+from tiny_model import draw_head
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from distill.config import LoraSettings, VerifierSettings
@@ -29,7 +31,7 @@ from distill.verifier.card import loading_lines
 from distill.verifier.data import ChainFormat
 from distill.verifier.export import choose
 from distill.verifier.forms import replace_by_dequantised
-from distill.verifier.model import four_bit_layers, load_classifier
+from distill.verifier.model import four_bit_layers, hold_unpacked, load_classifier, lora_config
 from distill.verifier.train import last_checkpoint
 from generators.tiny.tokenizer import train_tokenizer
 
@@ -160,6 +162,22 @@ def test_only_the_layers_are_quantised_and_an_evaluation_does_not_repack_them(ba
     with torch.no_grad():
         model.eval()(torch.tensor([[1, 2, 3]]))
     assert all(torch.equal(layer.weight.data, before[name]) for name, layer in layers.items())
+
+
+def test_a_base_held_unpacked_is_the_same_function_and_learns_the_same(base):
+    packed, plain = (load_classifier(str(base), True, CPU) for _ in range(2))
+    hold_unpacked(plain, torch.float32)
+    assert not four_bit_layers(plain)
+    ids = torch.tensor([[1, 7, 3, 9]])
+    gradients = []
+    for model in (packed, plain):
+        adapted = get_peft_model(draw_head(model), lora_config(LoraSettings()))
+        adapted(input_ids=ids).logits[..., 1].sum().backward()
+        gradients.append({n: p.grad for n, p in adapted.named_parameters() if p.requires_grad})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert sum(gradient.abs().sum() for gradient in gradients[0].values()) > 0
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_repacked_weights_are_noticed_before_a_merge(base):
