@@ -18,7 +18,7 @@ SEED = 4
 RECIPE = """\
 name: soak
 problems: {source: world, count: 60, heldout: 0, shard_size: 4}
-teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=1.5", max_new_tokens: 2000, replicas: 2}
+teacher: {backend: scripted, model: "scripted:world?slip=0.15&delay=4", max_new_tokens: 2000, replicas: 2}
 chains: {per_problem: 2, heldout_per_problem: 8}
 labelling: {method: math_shepherd, rollouts: 3}
 cluster: {retries: 8, stall_seconds: 15}
