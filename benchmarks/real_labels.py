@@ -12,7 +12,7 @@ leaves undecided counts as correct, one past the verifier's sight as wrong; both
         trains first: overrides of `distill train`, such as verifier.epochs=2 verifier.max_length=1024
     --out FOLDER keeps rows and training (`distill export FOLDER/out`); --verifier FOLDER takes a trained one,
     which is refused where its training saw chains to fit or test on; --chains, --test-chains: a subset;
-    --trained FOLDER takes what `distill train` made before its export, merged in float32;
+    --trained FOLDER takes what `distill train` made before its export, merged, as precise as in training;
     --without SOURCE: leave a source out of training and report on it alone (a domain never seen)
 """
 
@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from record import record
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -55,6 +56,7 @@ from distill.verifier.calibrate import calibrate, fit_threshold
 from distill.verifier.data import ChainFormat
 from distill.verifier.forms import merge
 from distill.verifier.model import load_tokenizer
+from distill.verifier.training_parts import fast_bfloat16
 
 SHOWN = ("f1", "accuracy_erroneous", "accuracy_correct", "auroc", "brier", "ece")
 Scores = list[list[float]]
@@ -137,7 +139,9 @@ def scores_of(
     if given.verifier or given.base or given.trained:
         with tempfile.TemporaryDirectory() as scratch:
             verifier = made_verifier(given, train, validation, test, Path(scratch))
-            margins = verifier.margins([(item.question, item.steps) for item in both])
+            as_in_training = bool(given.trained) and fast_bfloat16(torch.device("cpu"))
+            with torch.autocast("cpu", torch.bfloat16, enabled=as_in_training):
+                margins = verifier.margins([(item.question, item.steps) for item in both])
         coverage["unseen_by_verifier"] = sum(m == -math.inf for row in margins[cut:] for m in row)
         calibration = calibrate(margins[:cut], validation).calibration
         fitted["verifier"] = [calibration.probabilities(row) for row in margins]
@@ -175,7 +179,7 @@ def made_verifier(
 
 
 def as_trained(folder: Path) -> Verifier:
-    """The model of a `distill train` folder before any export, merged in float32; uncalibrated."""
+    """The model of a `distill train` folder before any export, merged; uncalibrated."""
     told = json.loads((folder / "train.json").read_text(encoding="utf-8"))
     result = read_result(folder / Path(told["training"]["folder"]).name)
     assert result is not None, f"no finished training in {folder}"
