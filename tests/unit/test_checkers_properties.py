@@ -47,6 +47,8 @@ others = st.sampled_from(["east", "yes", "B", r"\text{Tuesday}", "x < 3", "x > 3
 @few
 @given(plain_values, plain_values)
 def test_equivalence_is_symmetric(one, other):
+    # A set as the reference takes brackets in any order, a pair as the reference has one order.
+    assume({one[0], other[:2]} != {"(", r"\{"} and {other[0], one[:2]} != {"(", r"\{"})
     assert check_math(one, other).status is check_math(other, one).status
 
 
