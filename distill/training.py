@@ -2,8 +2,8 @@
 
 sources -> imports -> split by problem -> `train_verifier` -> `export` -> `with_checks` -> OUT/verifier
 
-The same command goes on where it was killed. Several processes (`accelerate launch -m distill.cli train
-...`) share every optimiser step; the first of them exports.
+The same command goes on where it was killed. Several processes (`torchrun --nproc-per-node N -m
+distill.cli train ...`) share every optimiser step; the first of them exports.
 """
 
 import hashlib

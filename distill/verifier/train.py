@@ -85,6 +85,7 @@ class TrainResult:
     cut_chains: int = 0
     windows: int = 0
     pairs: int = 0
+    processes: int = 1
 
     @property
     def adapter(self) -> Path:
@@ -191,7 +192,7 @@ def training_arguments(
 
 
 def processes() -> int:
-    """Processes that train together (`accelerate launch` and `torchrun` say so)."""
+    """Processes that train together (`torchrun` says so)."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -309,6 +310,7 @@ def _result(
         cut_chains=train.cut_chains,
         windows=train.windowed,
         pairs=train.pairs,
+        processes=trainer.accelerator.num_processes,
     )
 
 

@@ -209,20 +209,12 @@ def test_two_processes_train_as_one_does(place: Path, tmp_path: Path) -> None:
     curves = []
     for count in (1, 2):
         out = tmp_path / str(count)
-        launch = [
-            "-m",
-            "accelerate.commands.launch",
-            "--cpu",
-            "--num_processes",
-            str(count),
-            "-m",
-            "distill.cli",
-        ]
-        launch = launch if count > 1 else ["-m", "distill.cli"]
-        command = [sys.executable, *launch, "train", *base, f"out={out}"]
+        together = ["-m", "torch.distributed.run", "--nproc-per-node", str(count)] if count > 1 else []
+        command = [sys.executable, *together, "-m", "distill.cli", "train", *base, f"out={out}"]
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-        curve = json.loads((out / "train.json").read_text())["training"]["curve"]
-        curves.append([point["loss"] for point in curve if "loss" in point])
+        training = json.loads((out / "train.json").read_text())["training"]
+        assert training["processes"] == count
+        curves.append([point["loss"] for point in training["curve"] if "loss" in point])
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
