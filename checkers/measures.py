@@ -69,6 +69,8 @@ def _measured(
     kinds = frozenset(UNITS[name.rstrip("23")].kind for name in symbols)
     if not unclear and not context.names.keys().isdisjoint(symbols):
         unclear = "perhaps a variable, not a unit"
+    if not unclear and any(name in UNITS and len(name) == 2 and name.isupper() for name in names):
+        unclear = "perhaps the line between two points, not a unit"  # `3 MN + 2 = 11`
     value = replace(value, units=value.units | set(names), kinds=value.kinds | kinds, unclear=unclear)
     if context.reading.si and factor != 1:
         error, slack = value.error * factor, value.slack * factor

@@ -199,6 +199,7 @@ def test_refuted_with_the_right_value(step, stated, right):
         ("x = 0.777... so 10x = 7", "a decimal that goes on"),
         ("2m + 3 = 5", "a variable, not metres"),
         ("25L^2 + 9L^2 = 48", "a variable, not litres"),
+        ("3 MN + 2 = 11", "perhaps a line from M to N, not meganewtons"),
         ("-3^2 = 9", "a sign before a power"),
         ("2 months = 60 days", "a conversion of no fixed size"),
         ("the field for m = -1/2 = 333.5 mT", "the value of something else"),
