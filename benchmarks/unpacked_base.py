@@ -1,4 +1,5 @@
-"""QLoRA on a CPU: an NF4 base unpacked once against one unpacked in every pass, in one run.
+"""QLoRA on a CPU as it trains (the NF4 base unpacked once, no cast of what LoRA layers are given) against the
+NF4 base unpacked in every pass and peft's cast, in one run.
 
     python benchmarks/unpacked_base.py --base MODEL [--chains 4] [--length 260] [--repeats 3]
 
