@@ -9,19 +9,17 @@ import re
 import select
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import tomllib
 from pathlib import Path
 
-import psutil
 import pytest
+from sandbox_processes import children, settles
 
 from checkers.code import CallCase, Limits, SandboxError, StdinCase, active_layers, check_code
-from checkers.sandbox import host, kernel, namespaces, seccomp, values
+from checkers.sandbox import host, namespaces, values
 from checkers.sandbox.host import Sandbox
 from checkers.sandbox.layers import REQUIRED
 from checkers.sandbox.zygote import MOST_SPARES
@@ -161,22 +159,6 @@ def test_hostile_program(entry, judged, outside):
         assert re.search(entry["shows"], text), text
 
 
-def children(sandbox):
-    """What the zygote has forked; a namespace of processes puts one more between it and us."""
-    zygote = psutil.Process(sandbox.pid)
-    return (zygote.children()[0] if "pid" in sandbox.kinds else zygote).children()
-
-
-def settles(condition, seconds=10):
-    """Whether `condition` comes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
-
-
 def test_nothing_is_left_on_the_host(sandbox, monkeypatch, outside):
     monkeypatch.setattr(host.shared, "held", sandbox)
     temporary = set(os.listdir(tempfile.gettempdir()))
@@ -302,124 +284,6 @@ def test_many_threads_share_one_sandbox(judged):
     assert results == {i: ["correct", "incorrect"] for i in range(8)}
 
 
-@pytest.fixture
-def spared(monkeypatch):
-    """A sandbox of its own with its spares waiting, and their processes."""
-    with Sandbox() as sandbox:
-        if "mount" not in sandbox.kinds:
-            pytest.skip("spares need a mount namespace")
-        monkeypatch.setattr(host.shared, "held", sandbox)
-        for _ in range(2):
-            assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-        assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
-        yield sandbox, children(sandbox)
-
-
-def test_spares_are_used_once_and_replaced(spared):
-    sandbox, before = spared
-    for _ in range(MOST_SPARES):
-        assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-    assert settles(
-        lambda: len(children(sandbox)) == 2 * MOST_SPARES and not set(children(sandbox)) & set(before)
-    )
-
-
-@pytest.mark.parametrize("which", [[0], [1], [0, 1, 2, 3]])
-def test_a_dead_spare_is_not_used(spared, which):
-    sandbox, before = spared
-    dead = [before[i] for i in which]
-    for process in dead:
-        process.kill()
-    assert settles(lambda: all(process.status() == psutil.STATUS_ZOMBIE for process in dead))
-    assert check_code("def f(): return 1", ["assert f() == 1"]).reason == "passes 1 test"
-    assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
-
-
-def test_a_spare_that_dies_as_it_is_used_is_nobodys_wrong_answer(spared):
-    _, before = spared
-    for process in before:
-        process.kill()
-    for _ in range(MOST_SPARES):
-        assert check_code("def f(): return 1", ["assert f() == 1"]).status != "incorrect"
-
-
-def test_spares_keep_the_limits_that_were_asked_for(spared):
-    sandbox, _ = spared
-    program = "def f(): return len(bytearray(200 << 20)) >> 20"
-    for small in (True, False, True, True, True, False, False, False):
-        limits = Limits(memory_mb=128) if small else Limits()
-        verdict = check_code(program, ["assert f() == 200"], limits=limits)
-        assert verdict.status == ("incorrect" if small else "correct")
-        assert "MemoryError" in verdict.reason or not small
-    assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
-
-
-def test_no_spare_outlives_its_sandbox(spared):
-    sandbox, before = spared
-    descriptors = len(os.listdir("/proc/self/fd"))
-    sandbox.close()
-    _, alive = psutil.wait_procs(before, timeout=5)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-    assert len(os.listdir("/proc/self/fd")) < descriptors
-
-
-def test_threads_tasks_and_forked_or_spawned_processes():
-    script = """
-import asyncio, multiprocessing
-from checkers.code import check_code
-
-def one(i=1):
-    return check_code(f"def f(): return {i}", [f"assert f() == {i}"]).status == "correct"
-
-async def several():
-    return all(await asyncio.gather(*(asyncio.to_thread(one, i) for i in range(6))))
-
-if __name__ == "__main__":
-    good = [asyncio.run(several())]
-    for kind in ("fork", "spawn"):
-        with multiprocessing.get_context(kind).Pool(2) as pool:
-            good += pool.map(one, range(4))
-    print(all(good), one())
-"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "caller.py"
-        path.write_text(script)
-        run = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100, check=False)
-    assert run.stdout == "True True\n", run.stderr
-
-
-def test_a_dead_zygote_is_replaced(monkeypatch):
-    monkeypatch.setattr(host.shared, "held", None)
-    assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-    psutil.Process(host.shared.get().pid).kill()
-    assert check_code("def f(): return 1", ["assert f() == 1"]).status == "correct"
-    host.shared.get().close()
-
-
-def test_the_tree_dies_with_the_caller():
-    script = """
-import os, threading
-from checkers.code import check_code, Limits
-from checkers.sandbox import host
-check_code("def f(): return 1", ["assert f() == 1"])
-hang = lambda: check_code("while True: pass", ["assert f()"], limits=Limits(60))
-threading.Thread(target=hang).start()
-print(host.shared.get().pid, flush=True)
-import time
-time.sleep(60)
-"""
-    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    zygote = psutil.Process(int(caller.stdout.readline()))
-    time.sleep(0.3)
-    tree = [zygote, *zygote.children(recursive=True)]
-    assert len(tree) >= 3
-    caller.kill()
-    caller.wait()
-    caller.stdout.close()
-    _, alive = psutil.wait_procs(tree, timeout=5)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_descriptors_of_the_caller_do_not_leak(judged):
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
@@ -429,53 +293,6 @@ def test_descriptors_of_the_caller_do_not_leak(judged):
     count = "import os\ndef f(): return [n for n in range(64) if _open(n)]\n"
     count += "def _open(n):\n  try: return bool(os.fstat(n))\n  except OSError: return False"
     assert judged(count, ["assert f() == [0, 1, 2, 3]"]).status == "correct"
-
-
-@pytest.mark.parametrize("machine", [0, 1])
-def test_filter_refuses_what_must_be_refused(machine):
-    """The BPF program, interpreted: both machines, every dangerous call and a foreign machine."""
-    refused = {
-        "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "kill": (62, 129), "ptrace": (101, 117),
-        "socket": (41, 198), "connect": (42, 203), "mount": (165, 40), "unshare": (272, 97),
-        "prctl": (157, 167),
-        "setns": (308, 268), "keyctl": (250, 219), "io_uring_setup": (425, 425), "bpf": (321, 280),
-        "execveat": (322, 281), "process_vm_readv": (310, 270), "chmod": (90, None), "fchmodat": (268, 53),
-        "sendmsg": (46, 211), "memfd_create": (319, 279), "symlinkat": (266, 36), "linkat": (265, 37),
-        "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438), "tgkill": (234, 131),
-        "setsid": (112, 157),
-    }  # fmt: skip
-    for name, numbers in refused.items():
-        if numbers[machine] is not None:
-            assert interpret(machine, numbers[machine]) == 0x00050001, name
-    assert interpret(machine, seccomp.ALLOWED["read"][machine]) == 0x7FFF0000
-    assert interpret(machine, 0, architecture=0x40000003) == 0x80000000
-    clone, sendto = seccomp.CONDITIONAL["clone"][machine], seccomp.CONDITIONAL["sendto"][machine]
-    assert interpret(machine, clone, [kernel.CLONE_THREAD | 0x100]) == 0x7FFF0000
-    assert interpret(machine, clone, [17]) == 0x00050001
-    for namespace in (*namespaces.KINDS.values(), kernel.CLONE_NEWCGROUP):
-        assert interpret(machine, clone, [kernel.CLONE_THREAD | namespace]) == 0x00050001
-    assert interpret(machine, sendto, [3, 0, 0, 0, 0]) == 0x7FFF0000
-    assert interpret(machine, sendto, [3, 0, 0, 0, 1 << 40]) == 0x00050001
-
-
-def interpret(machine, number, arguments=(), architecture=None):
-    """What the filter returns for one call."""
-    architecture = architecture or (0xC000003E, 0xC00000B7)[machine]
-    memory = {0: number, 4: architecture}
-    for i in range(6):
-        value = arguments[i] if i < len(arguments) else 0
-        memory |= {16 + 8 * i: value & 0xFFFFFFFF, 20 + 8 * i: value >> 32}
-    program, at, register = seccomp.filter_program(machine), 0, 0
-    while True:
-        code, if_true, if_false, constant = program[at]
-        at += 1
-        if code == 0x20:
-            register = memory[constant]
-        elif code == 0x06:
-            return constant
-        else:
-            met = register == constant if code == 0x15 else register & constant
-            at += if_true if met else if_false
 
 
 def test_limits_say_what_is_wrong_with_them():
