@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import object_store
 import pytest
+from rich.console import Console
 
 import distill.stages.clock as clock_module
 from distill.artifacts import RunFolder
@@ -20,7 +22,7 @@ from distill.report.page import cards
 from distill.shipping import root_of
 from distill.stages.evaluation import pass_rate
 from distill.stages.run import Run
-from distill.stages.summary import _headlines
+from distill.stages.summary import _headlines, print_summary
 from distill.storage import locate, remove, write_bytes
 
 
@@ -108,6 +110,22 @@ def test_undecided_chains_are_not_wrong_ones(
     undecided = "; 4 undecided left out" if "undecided" in outcomes else ""
     title = "Given chains that are right" if given else "Teacher's pass rate"
     assert words == ([(title, f"chains that answer right{undecided}")] if rate else [])
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_run_whose_steps_nobody_judged_says_so(tmp_path: Path, judged: bool) -> None:
+    """Answers of people's problems are known, their steps are not: no table without a figure in it."""
+    figures = {"f1": {"value": 0.8, "low": 0.7, "high": 0.9}, "auroc": 0.9} if judged else {}
+    summary = {
+        "recipe": {"name": "r"}, "evaluation": {"scorers": {"hybrid": {"threshold": 0.5} | figures}},
+        "teacher_tokens": 1, "wall_seconds": 2.0, "peak_rss_gib": 0.5,
+    }  # fmt: skip
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    console = Console(record=True, width=110, file=StringIO())
+    print_summary(tmp_path, console)
+    text = console.export_text()
+    assert ("80.0" in text and "hybrid" in text) == judged
+    assert ("nobody judged the steps" in text) != judged
 
 
 def test_a_verifier_on_a_store_is_traced_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
