@@ -26,12 +26,13 @@ from distill.evaluation import evaluate
 from distill.loading import load_recipe
 from distill.pipeline import execute, stage_fingerprints
 from distill.progress import ProgressView
-from distill.records import LabelledChain
+from distill.records import LabelledChain, ScoredChain
 from distill.stages.dataset import read_dataset
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
 from distill.stages.verifier import read_heldout
 from distill.verifier import (
     ChainFormat,
+    Example,
     calibrate,
     examples,
     fit_hybrid,
@@ -88,10 +89,17 @@ def _kept(folder: RunFolder, recipe: Recipe, seed: int) -> Figures:
 
 
 def _trained(folder: RunFolder, recipe: Recipe, seed: int) -> Figures:
-    """First-error F1 of one training, alone and with exact checks, on held-out chains of known truth."""
-    built, heldout = read_dataset(folder), read_heldout(folder)
-    mask = recipe.verifier.mask_after_first_error
+    """First-error F1 of one training on a run's labels."""
+    built, mask = read_dataset(folder), recipe.verifier.mask_after_first_error
     known, shown = examples(built.validation, mask), examples(built.train, mask)
+    return measured(shown, known, read_heldout(folder), recipe, seed)
+
+
+def measured(
+    shown: list[Example], known: list[Example], heldout: list[ScoredChain], recipe: Recipe, seed: int
+) -> Figures:
+    """First-error F1 of one training on `shown`, alone and with exact checks, on held-out chains of known
+    truth; what is fitted is fitted on `known`."""
     with tempfile.TemporaryDirectory() as work:
         trained = train_verifier(shown, known, recipe.verifier, True, Path(work), seed)
         verifier = load_trained(trained, ChainFormat.of(recipe.verifier))
