@@ -27,7 +27,7 @@ from generators.truth import exact_first_error
 
 KINDS: dict[str, Callable[[int | None, int], bool]] = {
     "none": lambda labelled, truth: False,
-    "place of the first error in wrong chains": lambda labelled, truth: labelled not in (None, -1),
+    "first errors that are misplaced or are none": lambda labelled, truth: labelled not in (None, -1),
     "wrong chains that are called right": lambda labelled, truth: labelled == -1 != truth,
     "all": lambda labelled, truth: True,
 }
