@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from labelling_verifier import measured
+from labelling_verifier import RUN, measured
 from record import record
 
 from distill.loading import load_recipe
@@ -55,13 +55,14 @@ def _labels(first_error: int, steps: int) -> tuple[int, ...]:
 
 def main() -> None:
     """Print a line a kind and write benchmarks/results/label_faults.json."""
-    recipe = load_recipe("quickstart", ["name=bench-labels", "verifier.compare_full_precision=false"])
+    recipe = load_recipe("quickstart", [f"name={RUN}", "verifier.compare_full_precision=false"])
     folder = execute(recipe, ProgressView(), last="dataset")
     built, heldout = read_dataset(folder), read_heldout(folder)
     found: dict[str, Any] = {}
+    as_labelled = put_right(built.train, KINDS["none"])
     for name, wanted in KINDS.items():
         shown, known = put_right(built.train, wanted), put_right(built.validation, wanted)
-        changed = sum(a != b for a, b in zip(shown, put_right(built.train, KINDS["none"]), strict=True))
+        changed = sum(a != b for a, b in zip(shown, as_labelled, strict=True))
         found[name] = {"changed": changed, **measured(shown, known, heldout, recipe, 0)}
         shares = "  ".join(
             "{} F1 {value:.1%} [{low:.1%}, {high:.1%}]".format(kind, **found[name][kind]["f1"])

@@ -19,10 +19,8 @@ WITHOUT_TRUTH = (
 def print_summary(folder: Place, console: Console) -> int:
     """Headline figures, one table of scorers, and where to look next; how many problems were set aside."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    if any(found.get("f1") or found.get("auroc") for found in _found(summary).values()):
-        console.print(_scorers(summary))
-    elif _found(summary):
-        console.print(WITHOUT_TRUTH, highlight=False)
+    judged = summary.get("evaluation", {}).get("n_judged") != 0
+    console.print(_scorers(summary) if judged else WITHOUT_TRUTH, highlight=False)
     for what, figure in _headlines(summary):
         console.print(f"{what:<46}{figure}", highlight=False)
     for line in set_aside_lines(summary):
@@ -50,7 +48,7 @@ def _scorers(summary: dict[str, Any]) -> Table:
     table = Table(title=f"{summary['recipe']['name']}: held-out chains")
     for column in ("scorer", "first-error F1", "95%", "AUROC", "ECE"):
         table.add_column(column, justify="left" if column == "scorer" else "right")
-    found = _found(summary)
+    found = summary.get("evaluation", {}).get("scorers", {})
     for name in SCORERS:
         if name in found:
             f1 = found[name].get("f1") or {}
@@ -62,11 +60,6 @@ def _scorers(summary: dict[str, Any]) -> Table:
                 _number(found[name].get("ece")),
             )
     return table
-
-
-def _found(summary: dict[str, Any]) -> dict[str, Any]:
-    """The figures of each scorer."""
-    return dict(summary.get("evaluation", {}).get("scorers", {}))
 
 
 def _headlines(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -112,20 +112,23 @@ def test_undecided_chains_are_not_wrong_ones(
     assert words == ([(title, f"chains that answer right{undecided}")] if rate else [])
 
 
-@pytest.mark.parametrize("judged", [True, False])
-def test_a_run_whose_steps_nobody_judged_says_so(tmp_path: Path, judged: bool) -> None:
-    """Answers of people's problems are known, their steps are not: no table without a figure in it."""
-    figures = {"f1": {"value": 0.8, "low": 0.7, "high": 0.9}, "auroc": 0.9} if judged else {}
+@pytest.mark.parametrize("judged", [0, 7, 9])
+def test_a_run_whose_steps_nobody_judged_says_so(tmp_path: Path, judged: int) -> None:
+    """Answers of people's problems are known, their steps are not: no table without a figure in it. Chains
+    that are judged have no F1 where all are of one kind (7 here): that is no reason to say so."""
+    figures = {"f1": {"value": 0.8, "low": 0.7, "high": 0.9}, "auroc": 0.9} if judged == 9 else {}
+    evaluation = {"n_judged": judged, "scorers": {"hybrid": {"threshold": 0.5} | figures}}
     summary = {
-        "recipe": {"name": "r"}, "evaluation": {"scorers": {"hybrid": {"threshold": 0.5} | figures}},
+        "recipe": {"name": "r"}, "evaluation": evaluation,
         "teacher_tokens": 1, "wall_seconds": 2.0, "peak_rss_gib": 0.5,
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     console = Console(record=True, width=110, file=StringIO())
     print_summary(tmp_path, console)
     text = console.export_text()
-    assert ("80.0" in text and "hybrid" in text) == judged
-    assert ("nobody judged the steps" in text) != judged
+    assert ("80.0" in text) == (judged == 9)
+    assert ("hybrid" in text) == bool(judged)
+    assert ("nobody judged the steps" in text) == (not judged)
 
 
 def test_a_verifier_on_a_store_is_traced_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
