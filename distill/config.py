@@ -304,8 +304,8 @@ class VerifierSettings(Settings):
     """Passes over the training chains."""
     batch_size: PositiveInt = 32
     """Chains in an optimiser step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Peak learning rate of the adapters and the head."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Peak learning rate of the adapters and the head. A tiny base wants more (the quickstart's 1e-3)."""
     warmup_fraction: Fraction = 0.05
     """Share of the steps over which the learning rate rises."""
     evaluations: PositiveInt = 6

@@ -181,7 +181,7 @@ def _export(
     record = {
         "training": asdict(result),
         "data": prepared.record,
-        "settings": settings.model_dump(mode="json"),
+        "settings": _from_anywhere(settings),
         "content": content_digest(prepared),
     }
     write_json(settings.out / "train.json", record)  # first: what is refused here, `distill export` may try
@@ -207,6 +207,15 @@ def _decisive(settings: TrainSettings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude={"out", "gpus"})
 
 
+def _from_anywhere(settings: TrainSettings) -> dict[str, Any]:
+    """All settings, data on this disk named in full: `distill export` may be given elsewhere."""
+    told = settings.model_dump(mode="json")
+    for source in [*told["data"], *told["validation"]]:
+        if Path(source["path"]).exists():
+            source["path"] = str(Path(source["path"]).absolute())
+    return told
+
+
 def _gpus(settings: TrainSettings) -> int:
     return int(torch.cuda.is_available()) if settings.gpus is None else settings.gpus
 
@@ -226,6 +235,7 @@ def _trained_line(result: TrainResult) -> str:
         f"trained {result.steps} steps on {result.labelled_steps:,} labelled steps ({result.train_tokens:,} "
         f"tokens) in {result.seconds:.0f} s, {result.mixed_precision} mixed precision; best validation "
         f"first-error F1 {result.best_f1:.3f} at step {result.best_step}"
+        + (f"; validation loss of the head alone {result.head_loss:.3f}" if result.head_loss else "")
         + (lost if result.truncated_steps else "")
         + (f"; {result.windows} more windows for long chains" if result.windows else "")
     )
@@ -234,6 +244,8 @@ def _trained_line(result: TrainResult) -> str:
 def _progress(show: Show) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, figures: dict[str, float]) -> None:
         shown = [f"{key} {figures[key]:.4f}" for key in ("loss", "eval_loss", "eval_f1") if key in figures]
+        if "head" in figures:
+            show(f"head: {step:,} of {total:,} chains read")
         if shown:
             show(f"step {step}/{total}: {', '.join(shown)}")
 

@@ -118,7 +118,9 @@ def _train_task(
     with working_copy(locate(folder)) as (work, save):
 
         def progress(step: int, total: int, figures: dict[str, Any]) -> None:
-            parts = (f"{key} {value:.3f}" for key, value in figures.items() if key in ("loss", "eval_f1"))
+            parts = (
+                f"{key} {value:.3f}" for key, value in figures.items() if key in ("head", "loss", "eval_f1")
+            )
             report("train", step, total, note=" ".join(parts))
             save()  # the checkpoints so far: another node can go on from them
 

@@ -10,6 +10,8 @@ from distill.first_error import FirstErrorF1, first_error_f1, predict_first_erro
 from distill.verifier.data import IGNORED, Example
 
 LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
+RESAMPLES = 200
+"""Thresholds behind the mean of a bagged one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +72,58 @@ def fit_temperature(logits: Sequence[float], labels: Sequence[int]) -> float:
 
 
 def fit_threshold(scores: Sequence[Sequence[float]], first_errors: Sequence[int | None]) -> float:
-    """The threshold with the best first-error F1; of several, the middle of the widest plateau.
+    """The threshold with the best first-error F1, bagged: the mean logit over resamples of the chains.
 
     A chain is predicted exactly for thresholds in an interval (low, high]: all steps before its first
-    error at or above, the error itself below. F1 is therefore a step function of the threshold whose
-    every value is tried, in O(C log C) time for C chains. Chains whose first error is unknown (None) are
-    left out; without any chain the answer is 0.5.
+    error at or above, the error itself below. F1 is therefore a step function of the threshold, and a few
+    hundred chains, some of them labelled wrongly, put its highest step where it happens to lie. The mean of
+    many such places varies less (Breiman, Bagging Predictors, 1996). Every resample draws as many chains
+    with an error, and as many without, as there are; every threshold between two scores is tried, and of
+    several that are best the middle of the widest plateau is taken: O(C log C) once, then O(C) a resample.
+
+    Chains whose first error is unknown (None) are left out; without any chain the answer is 0.5.
     """
     known = [(chain, truth) for chain, truth in zip(scores, first_errors) if truth is not None and len(chain)]
     if not known:
         return 0.5
-    low, high = map(np.array, zip(*(_exact_interval(chain, truth) for chain, truth in known)))
-    erroneous = np.array([truth >= 0 for _, truth in known])
+    low, high = np.array([_exact_interval(chain, truth) for chain, truth in known]).T
     ends = np.unique(np.concatenate([low, high, [0.0, 1.0]]).clip(0.0, 1.0))
-    middles = (ends[:-1] + ends[1:]) / 2
-    sides = [_share_exact(middles, low[at], high[at]) for at in (erroneous, ~erroneous) if at.any()]
-    f1 = 2 * sides[0] * sides[1] / np.maximum(sides[0] + sides[1], 1e-12) if len(sides) > 1 else sides[0]
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    return float(middles[best[np.argmax(np.diff(ends)[best])]])
+    middles, widths = (ends[:-1] + ends[1:]) / 2, np.diff(ends)
+    erroneous = np.array([truth >= 0 for _, truth in known])
+    sides = [_Side.of(middles, low[at], high[at]) for at in (erroneous, ~erroneous) if at.any()]
+    rng, logits = np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        shares = [side.resampled(rng) for side in sides]
+        f1 = 2 * shares[0] * shares[-1] / np.maximum(shares[0] + shares[-1], 1e-12)
+        best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+        middle = middles[best[np.argmax(widths[best])]]
+        logits.append(np.log(middle) - np.log1p(-middle))
+    return float(sigmoid(np.mean(logits)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The chains with an error, or those without: between which two of the sorted `thresholds` the interval
+    of each begins and ends, as [chains] of indices."""
+
+    begin_C: np.ndarray
+    end_C: np.ndarray
+    thresholds: int
+
+    @classmethod
+    def of(cls, thresholds: np.ndarray, low_C: np.ndarray, high_C: np.ndarray) -> "_Side":
+        """A chain counts from the first threshold above its `low` until the first above its `high`."""
+        begin_C = np.searchsorted(thresholds, low_C, side="right")
+        return cls(
+            begin_C, np.maximum(begin_C, np.searchsorted(thresholds, high_C, side="right")), len(thresholds)
+        )
+
+    def resampled(self, rng: np.random.Generator) -> np.ndarray:
+        """Share of as many chains, drawn with replacement, that each threshold predicts exactly."""
+        drawn = rng.integers(0, len(self.begin_C), len(self.begin_C))
+        size = self.thresholds + 1
+        begun, ended = (np.bincount(at[drawn], minlength=size) for at in (self.begin_C, self.end_C))
+        return np.cumsum(begun - ended)[:-1] / len(drawn)
 
 
 def calibrate(margins: Sequence[Sequence[float]], validation: Sequence[Example]) -> CalibrationFit:
@@ -126,13 +162,3 @@ def _exact_interval(chain: Sequence[float], truth: int) -> tuple[float, float]:
     """(low, high]: the thresholds at which this chain's first error is predicted exactly."""
     before = chain[:truth] if truth >= 0 else chain
     return (chain[truth] if truth >= 0 else -np.inf), min(before, default=np.inf)
-
-
-def _share_exact(thresholds: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Share of the intervals (low, high], [chains] each, that hold each of the sorted thresholds: a chain
-    counts from the first threshold above its `low` until the first above its `high`."""
-    begin = np.searchsorted(thresholds, low, side="right")
-    end = np.maximum(begin, np.searchsorted(thresholds, high, side="right"))
-    size = len(thresholds) + 1
-    begun, ended = np.bincount(begin, minlength=size), np.bincount(end, minlength=size)
-    return np.cumsum(begun - ended)[:-1] / len(low)

@@ -44,7 +44,7 @@ class EncodedSet(Dataset):
     @property
     def tokens(self) -> int:
         """Tokens of all rows, padding not counted."""
-        return sum(len(row["input_ids"]) for row in self._all_rows())
+        return sum(len(row["input_ids"]) for row in self.all_rows())
 
     @property
     def chains(self) -> int:
@@ -54,9 +54,10 @@ class EncodedSet(Dataset):
     @property
     def labelled_steps(self) -> int:
         """Steps that the loss sees."""
-        return sum(label != IGNORED for row in self._all_rows() for label in row["labels"])
+        return sum(label != IGNORED for row in self.all_rows() for label in row["labels"])
 
-    def _all_rows(self) -> Iterator[Row]:
+    def all_rows(self) -> Iterator[Row]:
+        """Rows, and the partners that some carry."""
         for row in self.rows:
             yield row
             if "partner" in row:

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from distill.verifier.batching import context_length
 from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
+from distill.verifier.head import Fitting, fit_head, is_trained
 from distill.verifier.model import (
     hold_unpacked,
     load_classifier,
@@ -86,6 +87,9 @@ class TrainResult:
     windows: int = 0
     pairs: int = 0
     processes: int = 1
+    head_loss: float | None = None
+    """Mean cross-entropy a labelled validation step before any adapter was trained; None where no head was
+    fitted (a training that went on from a checkpoint, a base with a head of its own, labels of one kind)."""
 
     @property
     def adapter(self) -> Path:
@@ -102,9 +106,10 @@ def train_verifier(
     seed: int,
     on_progress: Progress = lambda step, total, figures: None,
 ) -> TrainResult:
-    """Train LoRA and a `score` head on step labels; `quantise` puts the base in NF4 (QLoRA).
+    """Fit a `score` head to step labels, then train LoRA and head; `quantise` puts the base in NF4 (QLoRA).
 
-    `on_progress(step, total_steps, figures)` is called at every logged point. The result is a
+    `on_progress(step, total_steps, figures)` is called at every logged point, and before them as
+    `(rows, total_rows, {"head": share})` while the head is fitted. The result is a
     function of the arguments on one machine; `folder` may hold an unfinished or finished training of
     the same arguments (the caller names folders by fingerprint).
 
@@ -126,19 +131,29 @@ def train_verifier(
     train_set = encode_set(tokenizer, train, chain_format, limit, settings.loss)
     validation_set = encode_set(tokenizer, validation, chain_format, limit).determined()
     _require_data(train_set)
-    model = get_peft_model(base, lora_config(settings.lora))
     by_f1 = validation_set.both_kinds
     arguments = training_arguments(settings, folder, seed, len(train_set), device, by_f1, mixed)
     _require_validation(validation_set, limit)
-    trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     with arguments.main_process_first(desc="looking for checkpoints"):
         resumed = last_checkpoint(folder)
+    head = None
+    if not resumed and not is_trained(base):
+        at_once, fill = arguments.per_device_eval_batch_size, pad_id(tokenizer)
+        head = fit_head(base, train_set, validation_set, at_once, fill, mixed, _fitting(on_progress))
+    model = get_peft_model(base, lora_config(settings.lora))
+    trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     seconds = _run(trainer, resumed)
     result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, validation_set.chains)
+    result = replace(result, head_loss=head.validation_loss if head else None)
     if trainer.is_world_process_zero():
         _save(model, result)
     trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _fitting(on_progress: Progress) -> Fitting:
+    """Progress of the head: rows done and in all, with `head` as the only figure."""
+    return lambda done, total: on_progress(done, total, {"head": done / total})
 
 
 def training_arguments(

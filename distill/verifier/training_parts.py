@@ -15,8 +15,9 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_utils import EvalLoopOutput
 
-from distill.verifier.calibrate import f1_at, fit_threshold, sigmoid
+from distill.verifier.calibrate import f1_at, fit_threshold, negative_log_likelihood, sigmoid
 from distill.verifier.collate import Collator
 from distill.verifier.data import IGNORED, first_error_of
 from distill.verifier.losses import step_loss
@@ -47,6 +48,13 @@ class StepTrainer(Trainer):
             loss = loss * self.accelerator.num_processes  # the gradients are averaged over processes
         return (loss, outputs) if return_outputs else loss
 
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Its loss is the mean a labelled step, not (as its own is) the mean of batches of other sizes."""
+        found = super().evaluation_loop(*args, **kwargs)
+        assert found.metrics is not None
+        found.metrics["eval_loss"] = found.metrics.pop("eval_nll")
+        return found
+
     def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> DataLoader:
         """Padded, one chain (or window of one) a row: the figures are per chain."""
         packed = self.data_collator
@@ -70,19 +78,22 @@ def margins_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def first_error_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """First-error F1 of determined chains at the threshold that is best for these very chains. Rows come in
-    any order; the windows of a chain are put together again."""
+    """Mean cross-entropy a labelled step of determined chains, and first-error F1 at the threshold fitted to
+    these very chains. Rows come in any order; the windows of a chain are put together again."""
     labels, places = cast(tuple[np.ndarray, np.ndarray], prediction.label_ids)
     chains: dict[int, tuple[list[float], list[int]]] = {}
     for index in np.lexsort(places.T[::-1]):
         scores, known = chains.setdefault(int(places[index, 0]), ([], []))
         at = labels[index] != IGNORED
-        scores += sigmoid(np.asarray(prediction.predictions)[index][at]).tolist()
+        scores += np.asarray(prediction.predictions)[index][at].tolist()
         known += labels[index][at].tolist()
-    scored, truth = [row for row, _ in chains.values()], [first_error_of(row) for _, row in chains.values()]
-    threshold = fit_threshold(scored, truth)
-    found = f1_at(scored, truth, threshold)
+    scored = [sigmoid(np.array(row)).tolist() for row, _ in chains.values()]
+    firsts = [first_error_of(row) for _, row in chains.values()]
+    threshold = fit_threshold(scored, firsts)
+    found = f1_at(scored, firsts, threshold)
+    margins, truth = (np.concatenate(rows) for rows in zip(*chains.values()))
     return {
+        "nll": negative_log_likelihood(margins, truth),
         "f1": found.f1,
         "accuracy_erroneous": found.accuracy_erroneous,
         "accuracy_correct": found.accuracy_correct,

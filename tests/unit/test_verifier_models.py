@@ -58,7 +58,13 @@ HELDOUT = [HeldoutChain(e.question, e.steps, e.first_error, str(i // 2)) for i, 
 
 
 def settings_of(base, **changes):
-    return VerifierSettings(base=str(base), batch_size=16, evaluations=4, lora=LoraSettings(r=4), **changes)
+    return VerifierSettings(
+        base=str(base),
+        batch_size=16,
+        evaluations=4,
+        lora=LoraSettings(r=4),
+        **({"learning_rate": 1e-3} | changes),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +124,7 @@ def test_a_finished_training_is_not_done_again(trained):
 
 def test_a_training_that_dies_goes_on_and_ends_the_same(base, trained, tmp_path):
     def die_at_12(step, total, figures):
-        if step >= 12:
+        if step >= 12 and "head" not in figures:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,8 @@ from distill.cli import app
 from distill.errors import DataError, RecipeError
 from distill.perturb import PERTURBATIONS
 from distill.proving import prove
-from distill.training import read_settings
+from distill.shipping import open_trained
+from distill.training import read_settings, train
 from distill.verifier import read_package
 
 RUNNER = CliRunner()
@@ -31,7 +32,7 @@ verifier:
   epochs: 3
   batch_size: 8
   evaluations: 2
-  learning_rate: 0.01
+  learning_rate: 0.001
   lora: {{r: 4, targets: [q_proj, v_proj]}}
   packing: true
   augmentation: 0.3
@@ -99,6 +100,18 @@ def test_what_is_exported_is_held_to_the_labels_and_has_its_hybrid(place: Path, 
     done = RUNNER.invoke(app, ["score", str(verifier), str(place / "asked.jsonl")])
     assert done.exit_code == 0, done.output
     assert json.loads(done.output.splitlines()[-1])["refuted"][1]
+
+
+def test_what_was_trained_on_is_found_from_another_folder(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    given = ["out=out2", 'data=[{"path": "steps.jsonl"}]', "verifier.base=" + str(place / "base"), "gpus=0"]
+    given += ["verifier.epochs=1", "verifier.evaluations=1", "verifier.lora.r=4"]
+    train(read_settings(None, given), lambda line: None)
+    monkeypatch.chdir(tmp_path)
+    with open_trained(str(place / "out2"), None, print) as found:
+        assert len(found.train) + len(found.validation) == 40
 
 
 def test_the_same_command_trains_no_second_time(place: Path, verifier: Path) -> None:

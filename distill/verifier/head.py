@@ -1,0 +1,217 @@
+"""The head before the adapters: a logistic regression on what the frozen base already knows of a step.
+
+"Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution" (arXiv 2202.10054): a
+head fitted first, adapters trained from there (LP-FT). From a head of zero the adapters learn nothing until
+the head has turned, and the first updates bend features towards an arbitrary direction.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from distill.verifier.batching import cuts
+from distill.verifier.collate import Collator, Row
+from distill.verifier.data import IGNORED
+from distill.verifier.encoded_set import EncodedSet
+from distill.verifier.model import HEAD
+
+PENALTIES = tuple(
+    float(x) for x in __import__("os").environ.get("PEN", "1.0,0.3,0.1,0.03,0.01,0.003,0.001").split(",")
+)
+"""Weights of half the squared norm against the mean loss, tried in this order."""
+MAX_STEPS = 50_000
+"""Labelled steps that the head is fitted on; of more, rows spread evenly over the set."""
+MAX_ITERATIONS = 200
+
+Fitting = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFit:
+    """What the head was fitted on: labelled steps, the penalty that validation chose, and the mean
+    cross-entropy a labelled validation step before any adapter was trained."""
+
+    steps: int
+    penalty: float
+    validation_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Hidden states at the ends of S labelled steps [S, hidden] in float32, P(correct) that each is to be
+    given [S], and its weight [S]."""
+
+    hidden_SH: Tensor
+    target_S: Tensor
+    weight_S: Tensor
+
+
+def fit_head(
+    model: PreTrainedModel,
+    train: EncodedSet,
+    validation: EncodedSet,
+    at_once: int,
+    fill: int,
+    mixed: bool,
+    fitting: Fitting = lambda done, total: None,
+) -> HeadFit | None:
+    """Set the head of a fresh classifier to the penalised logistic regression of the training labels on the
+    base's hidden states; of `PENALTIES` the one with the least loss on the validation steps.
+
+    One pass without gradients over the training rows, `at_once` a time, shared by the processes that train
+    together. `fitting(rows done, rows in all)` is called some twenty times. None, and the head as it was,
+    where the labels are of one kind.
+    """
+    shown, known = _spread(list(train.all_rows())), list(validation.all_rows())
+    total = len(shown) + len(known)
+    told = 0
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if done >= min(total, told + total / 20):
+            told = done
+            fitting(done, total)
+
+    with _frozen(model, mixed):
+        learnt = features(model, shown, at_once, fill, tell)
+        held = features(model, known, at_once, fill, lambda done: tell(len(shown) + done))
+    if not 0 < float(learnt.target_S.mean()) < 1:
+        return None
+    weight_H, bias, found = _best(learnt, held)
+    head = cast(nn.Linear, getattr(model, HEAD))
+    with torch.no_grad():
+        head.weight.copy_(torch.stack([-weight_H / 2, weight_H / 2]))
+        head.bias.copy_(torch.stack([-bias / 2, bias / 2]))
+    return found
+
+
+def is_trained(model: PreTrainedModel) -> bool:
+    """Whether the head came with the base. (A fresh one is all zeros.)"""
+    return bool(getattr(model, HEAD).weight.any())
+
+
+def features(
+    model: PreTrainedModel, rows: Sequence[Row], at_once: int, fill: int, done: Callable[[int], None]
+) -> Features:
+    """Hidden states that the head is given at every labelled step of `rows`, from all processes together."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    batches = cuts([len(rows[i]["input_ids"]) for i in order], at_once)
+    ranks, rank = _processes()
+    found: dict[int, list[Tensor]] = {}
+    collate, device = Collator(fill), model.device
+    for number, (begin, end) in enumerate(batches):
+        if number % ranks != rank:
+            continue
+        batch = collate([_alone(rows[i]) for i in order[begin:end]])
+        asked = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
+        hidden = _given_to_head(model, asked)
+        at = batch["labels"] != IGNORED
+        target = batch.get("soft", batch["labels"].float())[at]
+        found[begin] = [
+            hidden[at.to(device)].float().cpu(),
+            target,
+            batch.get("evidence", torch.ones(at.shape))[at],
+        ]
+        done(end)
+    parts = [part for _, part in sorted(_gathered(found).items())]
+    return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _alone(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name in ("input_ids", "labels", "soft", "evidence")}
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """Rows with about `MAX_STEPS` labels in all, evenly spread."""
+    labels = sum(label != IGNORED for row in rows for label in row["labels"])
+    return rows[:: max(1, -(-labels // MAX_STEPS))]
+
+
+def _given_to_head(model: PreTrainedModel, asked: dict[str, Tensor]) -> Tensor:
+    """The head's input [rows, length, hidden], whatever the architecture does before it."""
+    seen: list[Tensor] = []
+    hook = getattr(model, HEAD).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        model(**asked)
+    finally:
+        hook.remove()
+    return seen[0]
+
+
+@contextmanager
+def _frozen(model: PreTrainedModel, mixed: bool) -> Iterator[None]:
+    """Without dropout and gradients, as precise as training will be."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=mixed):
+            yield
+    finally:
+        model.train(training)
+
+
+def _best(learnt: Features, held: Features) -> tuple[Tensor, Tensor, HeadFit]:
+    """Weights [hidden] and bias of the margin, by the penalty with the least loss on `held`."""
+    mean_H = learnt.hidden_SH.mean(0)
+    scale_H = learnt.hidden_SH.std(0).clamp_min(1e-6)
+    standard_SH = (learnt.hidden_SH - mean_H) / scale_H
+    weight_H, bias = torch.zeros_like(mean_H), torch.zeros(())
+    best: tuple[Tensor, Tensor, HeadFit] | None = None
+    for penalty in PENALTIES:
+        weight_H, bias = _regression(standard_SH, learnt, penalty, weight_H, bias)
+        raw_H = weight_H / scale_H
+        raw_bias = bias - raw_H @ mean_H
+        loss = float(_loss(held.hidden_SH @ raw_H + raw_bias, held))
+        if best is None or loss < best[2].validation_loss:
+            best = raw_H, raw_bias, HeadFit(len(learnt.target_S), penalty, loss)
+        elif loss > 1.05 * best[2].validation_loss:
+            break
+    assert best is not None
+    return best
+
+
+def _regression(
+    standard_SH: Tensor, learnt: Features, penalty: float, weight_H: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """L-BFGS from a start [hidden] and bias to the least mean loss + penalty / 2 |weight|^2."""
+    weight_H, bias = weight_H.clone().requires_grad_(), bias.clone().requires_grad_()
+    solver = torch.optim.LBFGS([weight_H, bias], max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def objective() -> Tensor:
+        solver.zero_grad()
+        value = _loss(standard_SH @ weight_H + bias, learnt) + penalty / 2 * weight_H.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        solver.step(objective)
+    return weight_H.detach(), bias.detach()
+
+
+def _loss(margins_S: Tensor, of: Features) -> Tensor:
+    """Weighted mean cross-entropy a step."""
+    losses_S = F.binary_cross_entropy_with_logits(margins_S, of.target_S, reduction="none")
+    return (of.weight_S * losses_S).sum() / of.weight_S.sum()
+
+
+def _processes() -> tuple[int, int]:
+    """How many train together, and which this one is."""
+    if not torch.distributed.is_initialized():
+        return 1, 0
+    return torch.distributed.get_world_size(), torch.distributed.get_rank()
+
+
+def _gathered(own: dict[int, list[Tensor]]) -> dict[int, list[Tensor]]:
+    """What all processes found, at each of them."""
+    ranks, _ = _processes()
+    if ranks == 1:
+        return own
+    parts: list[dict[int, list[Tensor]]] = [{}] * ranks
+    torch.distributed.all_gather_object(parts, own)
+    return {begin: part for found in parts for begin, part in found.items()}
