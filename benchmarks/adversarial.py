@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from losses import RATE, heldout
+from losses import TINY, heldout
 from record import record
 
 from distill.config import VerifierSettings
@@ -160,9 +160,7 @@ def main() -> None:
     print(f"{len(train)} chains to train on, {len(validation)} to validate, {len(test)} to test", flush=True)
     found = {}
     for name, share in (("plain", 0.0), ("augmented", given.share)):
-        settings = VerifierSettings(
-            base=given.base, epochs=given.epochs, learning_rate=RATE, augmentation=share
-        )
+        settings = VerifierSettings(base=given.base, epochs=given.epochs, **TINY, augmentation=share)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             found[name] = measured(trained(train, validation, settings, folder), test)

@@ -28,8 +28,8 @@ from distill.verifier.forms import load_trained
 
 LOSSES = ("hard", "soft", "contrastive", "outcome")
 SHOWN = ("f1", "auroc", "brier", "ece")
-RATE = 1e-3
-"""Learning rate, as in recipes/quickstart.yaml: the shipped base is tiny."""
+TINY: dict[str, Any] = {"learning_rate": 1e-3, "fit_head": False}
+"""What recipes/quickstart.yaml says for the shipped base."""
 
 
 def heldout(run: Path) -> list[ScoredChain]:
@@ -96,7 +96,7 @@ def main() -> None:
     data, _ = load_source(SourceSettings(path=folder, limit=given.chains))
     validation, _ = load_source(SourceSettings(path=folder, split="validation", limit=given.chains))
     test = heldout(given.run)[: given.test_chains]
-    settings = VerifierSettings(base=given.base, epochs=given.epochs, learning_rate=RATE)
+    settings = VerifierSettings(base=given.base, epochs=given.epochs, **TINY)
     print(f"{len(data)} chains to train on, {len(validation)} to validate, {len(test)} to test")
     print(f"{'loss':22} " + "  ".join(f"{k:20}" for k in SHOWN) + "  labels  seconds")
     found = {}

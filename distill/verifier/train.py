@@ -89,7 +89,7 @@ class TrainResult:
     processes: int = 1
     head_loss: float | None = None
     """Mean cross-entropy a labelled validation step before any adapter was trained; None where no head was
-    fitted (a training that went on from a checkpoint, a base with a head of its own, labels of one kind)."""
+    fitted (not asked for, gone on from a checkpoint, a base with a head of its own, labels of one kind)."""
 
     @property
     def adapter(self) -> Path:
@@ -137,7 +137,7 @@ def train_verifier(
     with arguments.main_process_first(desc="looking for checkpoints"):
         resumed = last_checkpoint(folder)
     head = None
-    if not resumed and not is_trained(base):
+    if settings.fit_head and not resumed and not is_trained(base):
         at_once, fill = arguments.per_device_eval_batch_size, pad_id(tokenizer)
         head = fit_head(base, train_set, validation_set, at_once, fill, mixed, _fitting(on_progress))
     model = get_peft_model(base, lora_config(settings.lora))
