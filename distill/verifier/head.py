@@ -21,9 +21,7 @@ from distill.verifier.data import IGNORED
 from distill.verifier.encoded_set import EncodedSet
 from distill.verifier.model import HEAD
 
-PENALTIES = tuple(
-    float(x) for x in __import__("os").environ.get("PEN", "1.0,0.3,0.1,0.03,0.01,0.003,0.001").split(",")
-)
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """Weights of half the squared norm against the mean loss, tried in this order."""
 MAX_STEPS = 50_000
 """Labelled steps that the head is fitted on; of more, rows spread evenly over the set."""
