@@ -60,6 +60,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "any success counts (repair 0)": {"adaptive": {"repair": 0.0}},
     "not relative to progress": {"adaptive": {"relative": False}},
     "rollouts in batches of 4": {"adaptive": {"batch": 4}},
+    "surprisal not weighed": {"surprisal": False},
 }
 WORLDS = {
     "no repair": (labelling_teacher.World(), {}),
@@ -191,7 +192,8 @@ def probes(lengths: Sequence[int] = (10, 50, 100, 500, 1000)) -> list[Figures]:
         world = labelling_teacher.World(steps=(n, n), pass_rate=(0.4, 0.9), chains=1, refutable=0.0)
         sources = [s for s in labelling_teacher.problems(world, 60) if s.truth[0] >= 0]
         counts = [
-            len({r.step for r in labelling_replay.replay(settings({}, False), s)[1]} - {-1}) for s in sources
+            len({r.step for r in labelling_replay.search(settings({}, False), s).asked} - {-1})
+            for s in sources
         ]
         searched = [count for count in counts if count]
         rows.append({"steps": n, "probes": sum(searched) / len(searched), "log2": math.log2(n)})

@@ -5,6 +5,7 @@ lines, one a problem. Any engine and any problems will do; recording resumes whe
 
     python benchmarks/labelling_banks.py record settings            # 150 problems of the exact world x 4
     python benchmarks/labelling_banks.py record figures             # another 300 x 4
+    python benchmarks/labelling_banks.py surprisal settings         # of a bank from before it was recorded
 
 With a real completer, on chains whose first error people marked (rows with `answer` in step_labels):
 
@@ -21,15 +22,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from distill.artifacts import RunFolder, read_records
+from distill.config import GeneratorSettings
 from distill.labelling.evidence import prefix_nodes
 from distill.labelling.protocol import Prefix, RolloutRequest, RolloutResult
 from distill.loading import load_recipe
 from distill.pipeline import execute
 from distill.progress import ProgressView
 from distill.records import Chain, Event, EventKind, Outcome, Problem, content_id
+from distill.stages.given_chains import encode_steps
+from distill.steps import step_logprobs
+from generators.base import Generator
+from generators.model_files import load_model
+from generators.prompts import Prompts
+from generators.sampling import chosen_logprobs
 from generators.truth import exact_first_error
 
 HERE = Path(__file__).parent
@@ -122,9 +132,7 @@ def pack(run: Path, target: Path, said: Mapping[str, int]) -> Path:
             events[owner[event.chain_id]].append(event)
         lines += [_line(p, chains[p.id], events[p.id], said) for p in problems if chains[p.id]]
     target.parent.mkdir(exist_ok=True)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    target.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-    print(f"{target}: {len(lines)} problems, {target.stat().st_size / 1e6:.2f} MB")
+    _write(target, lines)
     return target
 
 
@@ -152,6 +160,7 @@ def _line(
                 "tokens": chain.generated_tokens,
                 "checks": "".join(checks[chain.id]),
                 "truth": _truth(problem, chain, said),
+                "logprobs": [round(logprob, 4) for logprob in chain.step_logprobs],
             }
             for chain in chains
         ],
@@ -167,6 +176,29 @@ def _truth(problem: Problem, chain: Chain, said: Mapping[str, int]) -> int | Non
     return found[0] if found else said.get(_key(problem.question, chain.steps))
 
 
+@torch.inference_mode()
+def add_surprisal(path: Path, teacher: GeneratorSettings) -> None:
+    """Write into a bank that was recorded before engines told them how probable `teacher` finds each step of
+    its chains: one forward pass a chain."""
+    rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    loaded = load_model(teacher)
+    prompts = Prompts(loaded.tokenizer, teacher)
+    for row in rows:
+        before = prompts.prompt(row["question"])
+        for chain in row["chains"]:
+            ids, ends = encode_steps(cast(Generator, prompts), chain["steps"])
+            logits = loaded.model(torch.tensor([[*before, *ids]])).logits[0, len(before) - 1 : -1]
+            found = step_logprobs(chosen_logprobs(logits, torch.tensor(ids)).tolist(), ends)
+            chain["logprobs"] = [round(logprob, 4) for logprob in found]
+    _write(path, rows)
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    print(f"{path}: {len(rows)} problems, {path.stat().st_size / 1e6:.2f} MB")
+
+
 def read(path: Path) -> list[Item]:
     """The problems of a packed bank."""
     return [_item(json.loads(line)) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
@@ -179,7 +211,14 @@ def least(items: Sequence[Item]) -> int:
 
 def _item(row: dict[str, Any]) -> Item:
     chains = tuple(
-        Chain(c["id"], row["id"], tuple(c["steps"]), OUTCOMES[c["outcome"]], generated_tokens=c["tokens"])
+        Chain(
+            c["id"],
+            row["id"],
+            tuple(c["steps"]),
+            OUTCOMES[c["outcome"]],
+            generated_tokens=c["tokens"],
+            step_logprobs=tuple(c.get("logprobs", ())),
+        )
         for c in row["chains"]
     )
     rollouts: dict[Prefix, tuple[tuple[Outcome, int], ...]] = {}
@@ -201,6 +240,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["record", name, *overrides]:
             record(name, overrides)
+        case ["surprisal", name]:
+            recipe = load_recipe(HERE / "labelling_bank.yaml", [])
+            add_surprisal(DATA / f"bank-{name}.jsonl.gz", recipe.teacher)
         case ["people", source, target, count]:
             people(Path(source), Path(target), int(count))
         case _:

@@ -10,6 +10,14 @@ from distill.labelling.known import Known, bounds, known
 from distill.labelling.policies import make_case, make_policy
 from distill.labelling.posterior import share
 from distill.labelling.protocol import RolloutRequest, RolloutResult
+from distill.labelling.surprisal import (
+    ChainEvidence,
+    ErrorModel,
+    chain_evidence,
+    first_error_posterior,
+    fit_error_model,
+    posterior_bounds,
+)
 from distill.records import Chain, Outcome, Problem
 
 
@@ -43,12 +51,23 @@ class Found:
     answered_right: bool
 
 
-def replay(settings: LabellingSettings, source: Source) -> tuple[list[Found], list[RolloutRequest]]:
-    """Label the chains of one problem whose truth is known; and all that was asked for."""
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One problem after a method asked what it wanted: of each chain, what is known (with or without what was
+    asked for the others) and its share of the tokens; and all that was asked for."""
+
+    source: Source
+    known: tuple[Known, ...]
+    tokens: tuple[float, ...]
+    asked: tuple[RolloutRequest, ...] = ()
+
+
+def search(settings: LabellingSettings, source: Source) -> Searched:
+    """Let a method ask what it wants of one problem."""
     policy = make_policy(settings, source.chains, source.checks)
     evidence = known(make_case(settings, source.chains, source.checks))
     asked: list[RolloutRequest] = []
-    tokens = 0
+    tokens, chains = 0, len(source.chains)
     requests = next(policy, [])
     while requests:
         asked += requests
@@ -59,20 +78,51 @@ def replay(settings: LabellingSettings, source: Source) -> tuple[list[Found], li
             requests = policy.send(results)
         except StopIteration:
             break
-    share_of = tokens / max(1, len(source.chains))
-    return [
-        _found(settings, evidence, c, truth, share_of)
-        for c, truth in enumerate(source.truth)
-        if truth is not None
-    ], asked
+    return Searched(source, (evidence,) * chains, (tokens / max(1, chains),) * chains, tuple(asked))
 
 
-def _found(settings: LabellingSettings, evidence: Known, c: int, truth: int, tokens: float) -> Found:
-    chain = evidence.case.chains[c]
-    n = len(chain.steps)
-    last_good, first_bad = bounds(settings, evidence, c)
+def _search_unshared(settings: LabellingSettings, source: Source) -> Searched:
+    case = make_case(settings, source.chains, source.checks)
+    evidence, spent = [known(case) for _ in source.chains], [0.0] * len(source.chains)
+    for c, own in enumerate(evidence):
+        while (request := next_request(settings, own, c)) is not None:
+            result = source.answer(request)
+            spent[c] += sum(result.tokens)
+            own.add([request], [result])
+    return Searched(source, tuple(evidence), tuple(spent))
+
+
+def _labelled(settings: LabellingSettings, searched: Sequence[Searched]) -> Iterator[tuple[Found, ...]]:
+    """What a method finds of the chains whose truth is known, as `distill.stages.labels` would."""
+    weighs = settings.surprisal and settings.method == "adaptive"
+    weighed = [
+        [chain_evidence(settings, own, c) if weighs else None for c, own in enumerate(problem.known)]
+        for problem in searched
+    ]
+    shown = [evidence for problem in weighed for evidence in problem if evidence]
+    model = fit_error_model(shown) if shown else None
+    for problem, evidence in zip(searched, weighed, strict=True):
+        yield tuple(
+            _found(problem, c, truth, _bounds(settings, problem.known[c], c, evidence[c], model))
+            for c, truth in enumerate(problem.source.truth)
+            if truth is not None
+        )
+
+
+def _bounds(
+    settings: LabellingSettings, own: Known, c: int, weighed: ChainEvidence | None, model: ErrorModel | None
+) -> tuple[int, int]:
+    if weighed is None or model is None:
+        return bounds(settings, own, c)
+    return posterior_bounds(first_error_posterior(model, weighed), settings.confidence)
+
+
+def _found(searched: Searched, c: int, truth: int, known_bounds: tuple[int, int]) -> Found:
+    chain = searched.source.chains[c]
+    n, (last_good, first_bad) = len(chain.steps), known_bounds
     right = chain.outcome == Outcome.CORRECT
     named = None if first_bad != last_good + 1 else first_bad if first_bad < n else -1
+    tokens = searched.tokens[c]
     return Found(named, truth, last_good, first_bad, n, tokens, chain.generated_tokens, right)
 
 
@@ -91,29 +141,20 @@ class Replayed:
 
 def run(settings: LabellingSettings, sources: Iterable[Source]) -> Replayed:
     """Replay one method over some problems."""
-    found = tuple(tuple(replay(settings, source)[0]) for source in sources)
-    every = [item for chains in found for item in chains]
-    return Replayed(found, figures(every) | {"rollouts": settings.rollouts})
+    return _replayed(settings, [search(settings, source) for source in sources])
 
 
 def run_unshared(settings: LabellingSettings, sources: Iterable[Source]) -> Replayed:
     """`adaptive` with a search of its own for each chain. The other chains' answers count as ever; their
     rollouts are not shared, so a prefix of two chains is rolled out for each (a bank gives both the same
     rollouts, each of which is evidence for one chain once)."""
-    found = tuple(tuple(_unshared(settings, source)) for source in sources)
-    return Replayed(found, figures([item for chains in found for item in chains]))
+    return _replayed(settings, [_search_unshared(settings, source) for source in sources])
 
 
-def _unshared(settings: LabellingSettings, source: Source) -> Iterator[Found]:
-    case = make_case(settings, source.chains, source.checks)
-    for c, truth in enumerate(source.truth):
-        evidence, tokens = known(case), 0
-        while (request := next_request(settings, evidence, c)) is not None:
-            result = source.answer(request)
-            tokens += sum(result.tokens)
-            evidence.add([request], [result])
-        if truth is not None:
-            yield _found(settings, evidence, c, truth, tokens)
+def _replayed(settings: LabellingSettings, searched: Sequence[Searched]) -> Replayed:
+    found = tuple(_labelled(settings, searched))
+    every = [item for chains in found for item in chains]
+    return Replayed(found, figures(every) | {"rollouts": settings.rollouts})
 
 
 def figures(found: Sequence[Found]) -> dict[str, Any]:

@@ -242,6 +242,12 @@ class LabellingSettings(Settings):
     good_at: Fraction = 0.0
     """A step probed by K rollouts is good when its success rate is above this (0: any success, as
     published). A change derives labels anew from the evidence that is there and costs no teacher token."""
+    surprisal: bool = True
+    """Weigh how surprised the teacher was by its own step along with what rollouts and checks say of it
+    (method `adaptive`, where the engine tells log-probabilities; docs/labelling.md). A change costs no
+    teacher token."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.8
+    """With `surprisal`: how probable it must be that a step is right, or wrong, for a label to say so."""
     adaptive: AdaptiveSettings = AdaptiveSettings()
     """Settings of the `adaptive` method. `distill relabel` derives labels under others."""
     budget_tokens: Annotated[int, Field(ge=0)] = 0

@@ -33,6 +33,6 @@ def inspect_run(path: str, chains: int, console: Console) -> None:
 def _show(row: LabelledChain, console: Console) -> None:
     console.print(f"\n[bold]{escape(row.problem.question)}[/bold]  (answer {escape(row.problem.reference)})")
     colours = {"good": "green", "bad": "red", "undetermined": "yellow"}
-    for step, label in zip(row.chain.steps, row.labels, strict=True):
+    for step, label, why in zip(row.chain.steps, row.labels, describe(row), strict=True):
         colour = colours[str(label.status)]
-        console.print(f"  [{colour}]{escape(step.strip())}[/{colour}]  [dim]{escape(describe(label))}[/dim]")
+        console.print(f"  [{colour}]{escape(step.strip())}[/{colour}]  [dim]{escape(why)}[/dim]")

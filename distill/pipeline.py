@@ -36,7 +36,7 @@ class Stage:
     """Run it each time: it writes beside the stages' folders, where the files of other settings may lie."""
 
 
-ROLLOUTS = "labelling -good_at -review -reviews"
+ROLLOUTS = "labelling -good_at -surprisal -confidence -review -reviews"
 DEADLINE = "labelling.checker_deadline_seconds"
 GIVEN = "chains -per_problem -heldout_per_problem -segment"
 

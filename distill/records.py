@@ -82,7 +82,9 @@ class Chain:
     """One solution as an ordered list of steps, with the sampling that produced it.
 
     `step_ends[i]` is the number of generated token ids up to and including step i, so that
-    `token_ids[:step_ends[i]]` is the exact prefix that a rollout after step i continues.
+    `token_ids[:step_ends[i]]` is the exact prefix that a rollout after step i continues. `step_logprobs[i]`
+    is the natural log-probability that the generator gave to step i as it wrote it (before temperature; the
+    sum over its tokens); none where the engine did not tell it, or the chain was not sampled.
     """
 
     id: str
@@ -148,14 +150,19 @@ class Event:
     stopping_rule: str = ""
 
 
+SURPRISAL = "adaptive+surprisal"
+"""`LabelledChain.method` of labels in which the teacher's surprisal was weighed."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepLabel:
     """The label of one step, with the evidence counts it was derived from.
 
-    `hard` is None when undetermined. `soft` is the probability that a rollout of the prefix up to this step
-    reaches the right answer (posterior mean; by `math_shepherd` the share of successes); `low`, `high`
-    bound it (95% credible interval). The
-    rollouts behind it: how long they went on, their tokens, seeds and model; `review` is a person's word.
+    `hard` is None when undetermined. `soft` is the probability that there is no error up to this step where
+    the teacher's surprisal was weighed (`LabelledChain.method` is then `SURPRISAL`), else that a rollout of
+    the prefix up to it reaches the right answer (posterior mean; by `math_shepherd` the share of successes);
+    `low` and `high` bound the success rate of such rollouts (95% credible interval). The rollouts behind it:
+    how long they went on, their tokens, seeds and model; `review` is a person's word.
     """
 
     status: StepStatus

@@ -4,6 +4,7 @@ A step keeps the separator that ends it, so joining steps gives the text back by
 prefix of steps is a prefix of the text. Everything is linear in the text, up to a logarithm for token edges.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -144,6 +145,14 @@ def step_ends(token_ids: Sequence[int], decode: Decode, steps: Sequence[str]) ->
         ends.append(spelling.reach(offset, ends[-1] if ends else 0))
         spelling.settle(ends[-1])
     return (*ends, len(token_ids)) if steps else ()
+
+
+def step_logprobs(logprobs: Sequence[float], ends: Sequence[int]) -> tuple[float, ...]:
+    """Natural log-probability of each step: the sum over its tokens, whose `step_ends` are `ends`. None where
+    not every token's is known."""
+    if not ends or len(logprobs) != ends[-1]:
+        return ()
+    return tuple(math.fsum(logprobs[begin:end]) for begin, end in zip((0, *ends), ends))
 
 
 def _shared(first: str, second: str) -> int:

@@ -6,7 +6,7 @@ and answers with token ids; a backend that cannot do that faithfully raises
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from distill.errors import GeneratorError
@@ -20,12 +20,15 @@ class Sample:
     """One continuation. `token_ids` and `text` hold what was generated, the prefix left out and any
     end-of-sequence token left out. `finish_reason` "length" means that the cap was hit: undecided.
     `counted` is what the engine generated for it, where that is not `token_ids`: a thinking block was
-    dropped, or the ids are bytes."""
+    dropped, or the ids are bytes. `logprobs` are the natural log-probabilities that the model gave to each of
+    `token_ids`, before temperature and nucleus; none where the engine does not tell them. They differ by
+    rounding with what shares a batch, and take no part in a comparison."""
 
     token_ids: tuple[int, ...]
     text: str
     finish_reason: FinishReason
     counted: int | None = None
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
 
     @property
     def generated_tokens(self) -> int:

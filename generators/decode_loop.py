@@ -21,7 +21,7 @@ from generators.base import Completion, FinishReason, Sample
 from generators.batching import Job
 from generators.lane_cache import LaneCache, Layers, Prefilled, PrefixStore, Storage, contents, side_by_side
 from generators.lanes import Group, Lanes, Request, Row, plan
-from generators.sampling import row_seed, sample_tokens, uniforms
+from generators.sampling import chosen_logprobs, row_seed, sample_tokens, uniforms
 from generators.stops import BROKEN, ENDS, GOES_ON, MAY_END
 
 _PREFILL_TOKENS = 8192
@@ -36,8 +36,8 @@ another process) without the lanes standing still."""
 class Rules:
     """How rows are sampled and when they end.
 
-    `token_codes` (uint8 `[V + 1]`) is `generators.stops.token_codes`; `sample(prefix, ids, reason)` makes a
-    sample of what a row generated.
+    `token_codes` (uint8 `[V + 1]`) is `generators.stops.token_codes`; `sample(prefix, ids, reason,
+    logprobs)` makes a sample of what a row generated.
     """
 
     temperature: float
@@ -46,7 +46,7 @@ class Rules:
     context: int
     lanes: int
     token_codes: torch.Tensor
-    sample: Callable[[Sequence[int], Sequence[int], FinishReason], Sample]
+    sample: Callable[[Sequence[int], Sequence[int], FinishReason, Sequence[float]], Sample]
     ends_in_stop: Callable[[Sequence[int]], bool]
 
 
@@ -285,7 +285,9 @@ class DecodeLoop:
         lanes, clock = self.lanes, self._window_clock()
         positions = clock - lanes.start[where] - lanes.length[where]
         noise = uniforms(lanes.seed[where], positions)
-        lanes.tokens[where, clock] = sample_tokens(logits, noise, self.rules.temperature, self.rules.top_p)
+        tokens = sample_tokens(logits, noise, self.rules.temperature, self.rules.top_p)
+        lanes.tokens[where, clock] = tokens
+        lanes.logprobs[where, clock] = chosen_logprobs(logits, tokens)
 
     def _with_room(self) -> LaneCache:
         """The cache, with a column left after the clock: old columns are dropped, or it grows."""
@@ -353,7 +355,9 @@ class DecodeLoop:
         row = self.lanes.rows[lane]
         assert row is not None, "a free lane has nothing to finish"
         prefix = self.requests[row.request].prefix
-        self.samples[row.request][row.sample] = self.rules.sample(prefix, ids, reason)
+        first = int(self.lanes.start[lane] + self.lanes.length[lane])
+        logprobs = self.lanes.logprobs[lane, first : first + len(ids)].tolist()
+        self.samples[row.request][row.sample] = self.rules.sample(prefix, ids, reason, logprobs)
         self.unanswered[row.request] -= 1
         self.generated[row.request] += sampled
         self.lanes.rows[lane] = None

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+BY_COLUMN = ("tokens", "logprobs")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -52,7 +54,8 @@ def plan(requests: Sequence[Request], lanes: int, context: int, first_number: in
 
 @dataclass
 class Lanes:
-    """What is known of each lane; vectors are int64 `[lanes]`, `tokens` is `[lanes, columns]`.
+    """What is known of each lane; vectors are int64 `[lanes]`; `tokens` and, of those that were sampled,
+    their log-probabilities `logprobs` (float32) are `[lanes, columns]`.
 
     `start` is the column of the first prefix token, `limit` the most tokens a lane may generate.
     Column `clock` of `tokens` holds the newest token of every live lane.
@@ -60,6 +63,7 @@ class Lanes:
 
     rows: list[Row | None]
     tokens: torch.Tensor
+    logprobs: torch.Tensor
     start: torch.Tensor
     length: torch.Tensor
     limit: torch.Tensor
@@ -74,7 +78,8 @@ class Lanes:
         """`lanes` free lanes."""
         start, length, limit, seed = torch.zeros(4, lanes, dtype=torch.int64, device=device)
         tokens = torch.zeros(lanes, columns, dtype=torch.int64, device=device)
-        return cls([None] * lanes, tokens, start, length, limit, seed)
+        logprobs = torch.zeros(lanes, columns, device=device)
+        return cls([None] * lanes, tokens, logprobs, start, length, limit, seed)
 
     def refresh(self) -> None:
         """Recompute `live` after `rows` changed.
@@ -95,15 +100,19 @@ class Lanes:
         for source, target in zip(sources, targets, strict=True):
             order[target] = source
         self.rows = [self.rows[lane] for lane in order[:keep]]
-        for name in ("tokens", "start", "length", "limit", "seed"):
+        for name in ("tokens", "logprobs", "start", "length", "limit", "seed"):
             setattr(self, name, getattr(self, name)[order[:keep]])
         self.refresh()
 
     def shift(self, by: int) -> None:
         """Drop the first `by` columns."""
-        self.tokens = torch.cat([self.tokens[:, by:], torch.zeros_like(self.tokens[:, :by])], dim=1)
+        for name in BY_COLUMN:
+            old = getattr(self, name)
+            setattr(self, name, torch.cat([old[:, by:], torch.zeros_like(old[:, :by])], dim=1))
         self.start = (self.start - by).clamp_(min=0)
 
     def grow(self, columns: int) -> None:
         """Make room for `columns` columns in all."""
-        self.tokens = torch.nn.functional.pad(self.tokens, (0, columns - self.tokens.shape[1]))
+        for name in BY_COLUMN:
+            old = getattr(self, name)
+            setattr(self, name, torch.nn.functional.pad(old, (0, columns - old.shape[1])))

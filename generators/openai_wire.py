@@ -51,12 +51,14 @@ def _sampling(settings: GeneratorSettings, n: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer of a server; `ids` where it tells them, `matched` the stop string that ended it."""
+    """One answer of a server; `ids` and their `logprobs` where it tells them, `matched` the stop string that
+    ended it."""
 
     text: str
     ids: tuple[int, ...] | None
     reason: FinishReason
     matched: str
+    logprobs: tuple[float, ...] = ()
 
 
 def read_choices(data: dict[str, Any]) -> list[Choice]:
@@ -79,11 +81,13 @@ def _choice(choice: dict[str, Any]) -> Choice:
     text = choice["message"].get("content") or "" if "message" in choice else choice["text"]
     ids = choice.get("token_ids")
     ended = choice.get("stop_reason", choice.get("matched_stop"))
+    told = (choice.get("logprobs") or {}).get("token_logprobs") or ()
     return Choice(
         _characters(str(text)),
         None if ids is None else tuple(map(int, ids)),
         _REASONS.get(str(choice.get("finish_reason")), "error"),
         ended if isinstance(ended, str) else "",
+        tuple(map(float, told)) if ids is not None and len(told) == len(ids) and None not in told else (),
     )
 
 
@@ -135,6 +139,7 @@ class Tokens:
             "top_k": -1,
             "repetition_penalty": 1.0,
             "return_token_ids": True,
+            "logprobs": 1,
             "skip_special_tokens": False,
             "include_stop_str_in_output": True,
         }
@@ -160,7 +165,7 @@ class Tokens:
         if choice.ids is not None:
             ended = choice.reason == "stop" and not choice.matched
             ids = choice.ids[:-1] if ended else choice.ids  # without the end token
-            return self._prompts.sample(prefix, ids, choice.reason)
+            return self._prompts.sample(prefix, ids, choice.reason, choice.logprobs[: len(ids)])
         text = choice.text.removesuffix(self._prompts.end_text)
         if not text.endswith(choice.matched):
             text += choice.matched  # the server cut it off

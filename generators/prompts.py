@@ -102,17 +102,26 @@ class Prompts:
         opening = "" if end.endswith(THINK) else f"{THINK}\n"
         return self.spell(f"{opening}\n{END_THINK}\n\n")
 
-    def sample(self, prefix: Sequence[int], token_ids: Sequence[int], finish_reason: FinishReason) -> Sample:
-        """What an engine generated after `prefix` (end tokens left out), without its thinking block."""
+    def sample(
+        self,
+        prefix: Sequence[int],
+        token_ids: Sequence[int],
+        finish_reason: FinishReason,
+        logprobs: Sequence[float] = (),
+    ) -> Sample:
+        """What an engine generated after `prefix` (end tokens left out), without its thinking block; with
+        the log-probability of each token, where the engine told them."""
         text = self.decode(token_ids)
         if not self._settings.thinking or not self._thinks(prefix, text):
-            return Sample(tuple(token_ids), text, finish_reason)
+            return Sample(tuple(token_ids), text, finish_reason, logprobs=tuple(logprobs))
         _, closed, answer = text.partition(END_THINK)
         if not closed:
             return Sample((), "", finish_reason, len(token_ids))
         answer = answer.lstrip()
         kept = self._tail(token_ids, answer)
-        return Sample(kept, answer, finish_reason, len(token_ids))
+        own = len(kept) > 0 and kept == tuple(token_ids[-len(kept) :])
+        told = tuple(logprobs[-len(kept) :]) if own else ()
+        return Sample(kept, answer, finish_reason, len(token_ids), told)
 
     def _thinks(self, prefix: Sequence[int], text: str) -> bool:
         """Whether a reply begins within a thinking block: one that it opens, or that `prefix` left open."""

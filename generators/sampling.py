@@ -54,6 +54,14 @@ def nucleus(probabilities_BV: torch.Tensor, top_p: float) -> torch.Tensor:
     return probabilities_BV.masked_fill(probabilities_BV < threshold, 0.0)
 
 
+def chosen_logprobs(logits_BV: torch.Tensor, tokens_B: torch.Tensor) -> torch.Tensor:
+    """float32 `[B]`: log-probability of each row's token at temperature 1. A token out of the vocabulary (NaN
+    logits) has NaN."""
+    logits_BV = logits_BV.float()
+    known_B = tokens_B.clamp(max=logits_BV.shape[1] - 1)
+    return logits_BV.gather(-1, known_B[:, None])[:, 0] - logits_BV.logsumexp(-1)
+
+
 def sample_tokens(
     logits_BV: torch.Tensor, uniforms_B: torch.Tensor, temperature: float, top_p: float
 ) -> torch.Tensor:

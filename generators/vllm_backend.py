@@ -89,6 +89,7 @@ class VllmGenerator:
             include_stop_str_in_output=True,
             skip_special_tokens=False,
             detokenize=bool(self._settings.stop),
+            logprobs=0,  # that of the token that was sampled, and no others
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -98,7 +99,8 @@ class VllmGenerator:
         ids = list(output.token_ids)
         if output.finish_reason == "stop" and not isinstance(output.stop_reason, str):
             ids.pop()  # the end token
-        return self._prompts.sample(prefix, ids, reasons.get(output.finish_reason, "error"))
+        logprobs = [at[i].logprob for i, at in zip(ids, output.logprobs or ())]
+        return self._prompts.sample(prefix, ids, reasons.get(output.finish_reason, "error"), logprobs)
 
     async def close(self) -> None:
         """End the engine, if it is ours. Safe to call twice."""

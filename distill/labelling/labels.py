@@ -16,14 +16,18 @@ How evidence about single prefixes becomes labels, in this order:
 4. *Solvable*: in a search, failures count against a step only where success was seen before it, after
    an earlier step or from the bare problem (step -1). A completer that never solves the problem
    fails everywhere, and that is no fault of the step.
-5. *People*: a reviewer's first error overrules all of this.
-6. Whatever is neither probed nor implied is undetermined.
+5. *Surprisal*: in a run whose teacher told log-probabilities, 2 to 4 give way to the probability of each
+   place of the first error, given all of this and how surprised the teacher was (`surprisal`): a step is
+   good, or bad, where that is sure enough (`settings.confidence`).
+6. *People*: a reviewer's first error overrules all of this.
+7. Whatever is neither probed nor implied is undetermined.
 
 Math-Shepherd as published labels each step by its own trials alone; rule 3 is applied to it too (in
 the baseline's favour), and each label keeps its own counts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 
 from distill.config import LabellingSettings
@@ -31,26 +35,33 @@ from distill.labelling.evidence import EventsOf, events_of
 from distill.labelling.known import Known, bounds, is_sequential, known
 from distill.labelling.posterior import jeffreys
 from distill.labelling.protocol import Case
+from distill.labelling.surprisal import (
+    ChainEvidence,
+    ErrorModel,
+    chain_evidence,
+    first_error_posterior,
+    posterior_bounds,
+)
 from distill.labelling.trials import tally
 from distill.records import Chain, Event, EventKind, Outcome, StepLabel, StepStatus
 
 Labelled = tuple[tuple[StepLabel, ...], int | None]
 
 
-def derive_labels(
-    chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings
-) -> list[Labelled]:
-    """For each chain of one problem: one label a step, and the first error (0-based, -1 none, None
-    undetermined or no steps).
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All evidence of one problem, sorted; of each chain what refutes which step, and what its first error is
+    weighed by (None: its labels go by rollouts and checks alone)."""
 
-    `events` are those of all the problem's chains, in any order. A chain's own outcome is read from
-    the chain; its OUTCOME event is the same fact on record and is not counted again.
+    known: Known
+    events: EventsOf
+    refuted: list[dict[int, str]]
+    weighed: list[ChainEvidence | None]
 
-    A label's counts, `soft` (posterior mean; for `math_shepherd` the plain share of successes, as published)
-    and interval are those of the rollouts of its prefix, for
-    whichever chain they were asked, and the chain's own outcome if `settings.count_outcome`; a label
-    that is implied by another prefix has none. The sequential test searches a chain because its answer is
-    wrong, so that answer is no trial of its prefixes (`known.trials`), and is not counted there.
+
+def gather(chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings) -> Gathered:
+    """Sort the evidence of one problem. `events` are those of all its chains, in any order. A chain's own
+    outcome is read from the chain; its OUTCOME event is the same fact on record and is not counted again.
 
     Raises:
         DataError: an event belongs to another chain or lies beyond its own.
@@ -62,20 +73,49 @@ def derive_labels(
     evidence = known(case)
     for node, rollouts in found.rollouts.items():
         evidence.rollouts[node] = tally(event.outcome for event in rollouts)
-    return [_labelled(settings, evidence, found, refuted[c], c) for c in range(len(chains))]
+    weighs = settings.surprisal and settings.method == "adaptive"
+    weighed = [chain_evidence(settings, evidence, c) if weighs else None for c in range(len(chains))]
+    return Gathered(evidence, found, refuted, weighed)
 
 
-def _labelled(
-    settings: LabellingSettings, evidence: Known, found: EventsOf, refuted: dict[int, str], c: int
-) -> Labelled:
-    n = len(evidence.case.chains[c].steps)
-    reviewed = next((event for event in found.reviews if event.chain_id == evidence.case.chains[c].id), None)
-    if reviewed is None:
-        last_good, first_bad = bounds(settings, evidence, c)
+def derive_labels(
+    chains: Sequence[Chain], events: Sequence[Event], settings: LabellingSettings
+) -> list[Labelled]:
+    """`labels_of` one problem by rollouts and checks alone."""
+    return labels_of(gather(chains, events, settings), settings, None)
+
+
+def labels_of(gathered: Gathered, settings: LabellingSettings, model: ErrorModel | None) -> list[Labelled]:
+    """For each chain of one problem: one label a step, and the first error (0-based, -1 none, None
+    undetermined or no steps). `model` is fitted to the evidence of the whole run; without one, labels go by
+    rollouts and checks alone. With it `soft` is the probability that there is no error up to the step.
+
+    Otherwise a label's `soft` (posterior mean; for `math_shepherd` the plain share of successes, as
+    published), and always its counts and interval, are those of the rollouts of its prefix, for whichever
+    chain they were asked, and the chain's own outcome if `settings.count_outcome`; a label
+    that is implied by another prefix has none. The sequential test searches a chain because its answer is
+    wrong, so that answer is no trial of its prefixes (`known.trials`), and is not counted there.
+    """
+    return [_labelled(settings, gathered, model, c) for c in range(len(gathered.refuted))]
+
+
+def _labelled(settings: LabellingSettings, gathered: Gathered, model: ErrorModel | None, c: int) -> Labelled:
+    evidence, found, weighed = gathered.known, gathered.events, gathered.weighed[c]
+    chain = evidence.case.chains[c]
+    n = len(chain.steps)
+    reviewed = next((event for event in found.reviews if event.chain_id == chain.id), None)
+    right = None
+    if model is not None and weighed is not None:
+        posterior = first_error_posterior(model, weighed)
+        last_good, first_bad = posterior_bounds(posterior, settings.confidence)
+        right = (1 - posterior[:-1].cumsum()).clip(0.0).tolist()
     else:
+        last_good, first_bad = bounds(settings, evidence, c)
+    if reviewed is not None:
         first_bad = n if reviewed.step < 0 else reviewed.step
         last_good = first_bad - 1
-    own: Outcome | None = evidence.case.chains[c].outcome
+        right = right and [float(step < first_bad) for step in range(n)]
+    own: Outcome | None = chain.outcome
     if not settings.count_outcome or (is_sequential(settings) and own == Outcome.INCORRECT):
         own = None
     labels = tuple(
@@ -83,12 +123,14 @@ def _labelled(
             found.rollouts.get(evidence.paths[c][step + 1], []),
             own,
             _status(step, last_good, first_bad),
-            refuted.get(step, ""),
+            gathered.refuted[c].get(step, ""),
             reviewed.detail if reviewed else "",
             plain=settings.method == "math_shepherd",
         )
         for step in range(n)
     )
+    if right:
+        labels = tuple(replace(label, soft=p) for label, p in zip(labels, right, strict=True))
     return labels, _first_error(n, last_good, first_bad)
 
 

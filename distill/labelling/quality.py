@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill.labelling.posterior import share
-from distill.records import LabelledChain, StepLabel, StepStatus
+from distill.records import SURPRISAL, LabelledChain, StepLabel, StepStatus
 
 
 def label_accuracy(labelled: Sequence[LabelledChain], truth: Mapping[str, int]) -> dict[str, Any]:
@@ -61,10 +61,16 @@ def _step_figures(judged: Sequence[tuple[LabelledChain, int]]) -> dict[str, Any]
     }
 
 
-def describe(label: StepLabel) -> str:
-    """The evidence behind one label in a few words."""
+def describe(row: LabelledChain) -> list[str]:
+    """The evidence behind each label of a chain in a few words."""
+    return [_described(label, row.method == SURPRISAL) for label in row.labels]
+
+
+def _described(label: StepLabel, weighed: bool) -> str:
     trials = label.successes + label.failures
     parts = [f"{label.status}"]
+    if weighed:
+        parts.append(f"right up to here with probability {label.soft:.2f}")
     if trials:
         parts.append(f"{label.successes} of {trials} reach the answer [{label.low:.2f}, {label.high:.2f}]")
     if label.undecided:

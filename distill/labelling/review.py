@@ -12,7 +12,7 @@ from typing import Any
 from distill.errors import DataError
 from distill.labelling.evidence import prefix_id
 from distill.labelling.quality import describe
-from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
+from distill.records import SURPRISAL, Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
 from distill.storage import Place, locate, move_file, write_bytes
 
 UNANSWERED = {"answer": None, "reviewer": ""}
@@ -23,6 +23,7 @@ def uncertainty(row: LabelledChain) -> float:
     """How little the evidence carries the first error of a chain: 0 certain, above 1 undetermined.
 
     - Undetermined: 2 and the share of its steps that are undetermined.
+    - Where the teacher's surprisal was weighed: the probability that the first error is another.
     - Without an error: the width of the 95% interval of the whole chain (its last prefix). Where nothing but
       the chain's own right answer speaks for it that is 1, the most: an error that does no harm to the
       answer hides there. (A proof of its steps is not seen here.)
@@ -33,10 +34,20 @@ def uncertainty(row: LabelledChain) -> float:
         return OPEN + sum(label.status == StepStatus.UNDETERMINED for label in row.labels) / len(row.labels)
     if any(label.review for label in row.labels):
         return 0.0
+    if row.method == SURPRISAL:
+        return 1.0 - _probability(row, row.first_error)
     if row.first_error < 0:
         return row.labels[-1].high - row.labels[-1].low
     sides = [row.labels[i] for i in (row.first_error - 1, row.first_error) if i >= 0]
     return max((x.high - x.low for x in sides if x.tokens and not x.refutation), default=0.0)
+
+
+def _probability(row: LabelledChain, first_error: int) -> float:
+    """Of this first error, from the probability that there is none up to each step."""
+    none_before = (1.0, *(label.soft for label in row.labels))
+    if first_error < 0:
+        return none_before[-1]
+    return none_before[first_error] - none_before[first_error + 1]
 
 
 def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, Any]]:
@@ -48,7 +59,7 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
             "question": row.problem.question,
             "reference": row.problem.reference,
             "steps": list(row.chain.steps),
-            "evidence": [describe(label) for label in row.labels],
+            "evidence": describe(row),
             "first_error": row.first_error,
             "uncertainty": round(uncertainty(row), 4),
             **UNANSWERED,

@@ -193,7 +193,7 @@ def _labelled_row(row: LabelledChain) -> dict[str, Any]:
         "steps": [strip_step(step) for step in row.chain.steps],
         "scores": [label.soft for label in row.labels],
         "labels": [str(label.status) for label in row.labels],
-        "evidence": [describe(label) for label in row.labels],
+        "evidence": describe(row),
         "predicted": row.first_error,
         "outcome": str(row.chain.outcome),
         "answer": row.chain.answer,

@@ -6,10 +6,11 @@ from typing import Any
 
 from distill.config import LabellingSettings
 from distill.errors import ArtifactError
-from distill.labelling.labels import Labelled, derive_labels
+from distill.labelling.labels import Gathered, Labelled, gather, labels_of
 from distill.labelling.quality import label_accuracy
 from distill.labelling.review import read_answers, review_events, review_rows, write_review
-from distill.records import Chain, Event, EventKind, LabelledChain, Outcome, Problem
+from distill.labelling.surprisal import ChainEvidence, ErrorModel, fit_error_model
+from distill.records import SURPRISAL, Chain, Event, EventKind, LabelledChain, Outcome, Problem
 from distill.stages.run import Run
 from generators.truth import exact_first_error
 
@@ -63,13 +64,28 @@ def label_all(
     siblings: dict[str, list[Chain]] = defaultdict(list)
     for chain in with_steps.values():
         siblings[chain.problem_id].append(chain)
-    found: dict[str, Labelled] = {}
-    for group in siblings.values():
-        of_all = [event for chain in group for event in evidence[chain.id]]
-        found |= zip((c.id for c in group), derive_labels(group, of_all, settings), strict=True)
+    gathered = {
+        problem: gather(group, [event for chain in group for event in evidence[chain.id]], settings)
+        for problem, group in siblings.items()
+    }
+    models = _error_models(gathered, by_id)
+    found: dict[str, tuple[Labelled, str]] = {}
+    for problem, group in siblings.items():
+        own = gathered[problem]
+        labels = labels_of(own, settings, models.get(by_id[problem].domain))
+        methods = [SURPRISAL if weighed else settings.method for weighed in own.weighed]
+        found |= zip((c.id for c in group), zip(labels, methods, strict=True), strict=True)
     return [
         _record(by_id[c.problem_id], c, found[c.id], evidence[c.id], settings) for c in with_steps.values()
     ]
+
+
+def _error_models(gathered: Mapping[str, Gathered], problems: Mapping[str, Problem]) -> dict[str, ErrorModel]:
+    """What the chains of each domain have in common; none where no chain's surprisal is known."""
+    shown: dict[str, list[ChainEvidence]] = defaultdict(list)
+    for problem, own in gathered.items():
+        shown[problems[problem].domain] += [weighed for weighed in own.weighed if weighed]
+    return {domain: fit_error_model(chains) for domain, chains in shown.items() if chains}
 
 
 def _require_own(events: Sequence[Event], chains: Mapping[str, Chain]) -> None:
@@ -95,17 +111,22 @@ def stored_answers(path: str | None, chains: Sequence[Chain]) -> list[dict[str, 
 
 
 def _record(
-    problem: Problem, chain: Chain, found: Labelled, events: Sequence[Event], settings: LabellingSettings
+    problem: Problem,
+    chain: Chain,
+    found: tuple[Labelled, str],
+    events: Sequence[Event],
+    settings: LabellingSettings,
 ) -> LabelledChain:
-    """`events` are the chain's own: rollouts of a shared prefix are paid for by the chain that asked."""
+    """`found` are the labels and by what method. `events` are the chain's own: rollouts of a shared prefix
+    are paid for by the chain that asked."""
     rollouts = [event for event in events if event.kind == EventKind.ROLLOUT]
     refuted = [e for e in events if e.kind == EventKind.STEP_CHECK and e.outcome == Outcome.INCORRECT]
     return LabelledChain(
         problem=problem,
         chain=chain,
-        labels=found[0],
-        first_error=found[1],
-        method=settings.method,
+        labels=found[0][0],
+        first_error=found[0][1],
+        method=found[1],
         rollout_tokens=sum(event.generated_tokens for event in rollouts),
         checks_used=len(refuted) if settings.step_checks else 0,
     )

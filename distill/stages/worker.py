@@ -27,7 +27,7 @@ from distill.records import Chain, Event, Outcome, Problem, Usage, content_id, d
 from distill.stages.given_chains import GivenChain, given_steps, read_given, spelt_steps
 from distill.stages.pulse import CountingEngine, Progress, shown_progress
 from distill.stages.step_checks import texts_to_check, verdicts_of_steps
-from distill.steps import segment
+from distill.steps import segment, step_logprobs
 from generators.base import Completion, Sample
 from generators.batching import Crew
 from generators.load import load_generator
@@ -169,6 +169,7 @@ class ShardWorker:
             seed=derived_seed(self._recipe.seed, problem.id),
             generator=self._engine.name,
             generated_tokens=sample.generated_tokens,
+            step_logprobs=step_logprobs(sample.logprobs, ends),
         )
 
     def _given_chain(self, problem: Problem, steps: tuple[str, ...], i: int) -> Chain:

@@ -15,9 +15,11 @@ from transformers import PreTrainedTokenizerBase
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
 from distill.first_error import NO_ERROR
-from distill.records import LabelledChain, Outcome, StepLabel
+from distill.records import SURPRISAL, LabelledChain, Outcome, StepLabel
 
 IGNORED = -100
+LEAST_EVIDENCE = 0.01
+"""A step that less stands behind has no soft label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,23 @@ def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:
         keep += IGNORED not in labels[:keep]
         labels[keep:] = [IGNORED] * (len(labels) - keep)
         evidence[keep:] = [0.0] * (len(labels) - keep)
+    if item.method == SURPRISAL:
+        soft, evidence = _expected([label.soft for label in item.labels], mask_after_first_error)
     texts = item.problem.question, item.chain.steps
     return Example(*texts, tuple(labels), tuple(soft), tuple(evidence), _outcome(item), item.problem.domain)
+
+
+def _expected(right: Sequence[float], masked: bool) -> tuple[list[float], list[float]]:
+    """(P(correct), evidence) of each step from the probability that there is no error up to it.
+
+    Masked after the first error, the soft loss is the hard one's expectation over where that error is: a step
+    counts as far as nothing before it is wrong, and is correct with the probability given that.
+    """
+    if not masked:
+        return list(right), [1.0] * len(right)
+    before = [1.0, *right[:-1]]
+    sure = [p / q if q > LEAST_EVIDENCE else 0.0 for p, q in zip(right, before)]
+    return sure, [q if q > LEAST_EVIDENCE else 0.0 for q in before]
 
 
 def soft_target(label: StepLabel) -> tuple[float, float]:

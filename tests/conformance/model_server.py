@@ -94,7 +94,8 @@ class ModelServer:
         choice = {"index": index, "finish_reason": sample.finish_reason, "stop_reason": matched}
         if "no ids" in self.quirks:
             return choice | told(text.partition(matched)[0] if matched else text)
-        return choice | told(text) | {"token_ids": ids}
+        told_of = [*sample.logprobs, *[0.0] * (len(ids) - len(sample.token_ids))]
+        return choice | told(text) | {"token_ids": ids, "logprobs": {"token_logprobs": told_of}}
 
     def _engine(self, body: dict[str, Any]) -> Any:
         """The engine for a request's sampling, loaded once."""

@@ -218,6 +218,22 @@ def _cuts(backend: Backend, generator: Generator, ids: Sequence[int]) -> list[in
     return [i for i in range(len(ids)) if generator.decode(ids[:i]).endswith("\n")]
 
 
+def test_logprobs_are_the_models_own(backend: Backend) -> None:
+    """Before temperature and nucleus, of every token of a sample and of no end token."""
+    for model in engines(backend):
+        generator = backend.make(model, temperature=0.7, top_p=0.9)
+        prefix = prefixes(generator)[2]
+        samples = ask(generator, [(prefix, 4, 0)])[0].samples
+        if not backend.real:
+            assert {sample.logprobs for sample in samples} == {()}
+            continue
+        for sample in samples:
+            logits = reference_logits(backend.models[model], [*prefix, *sample.token_ids])
+            table = logits[len(prefix) - 1 : -1].log_softmax(-1)
+            expected = table.gather(1, torch.tensor([sample.token_ids], dtype=torch.int64).T)[:, 0]
+            assert sample.logprobs == pytest.approx(expected.tolist(), abs=NEARLY)
+
+
 class TestEndings:
     def test_a_stop_string_is_kept_and_ends_the_text(self, backend: Backend) -> None:
         generator = backend.make("teacher", stop=["\n"])

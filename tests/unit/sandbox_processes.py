@@ -11,6 +11,14 @@ def children(sandbox):
     return (zygote.children()[0] if "pid" in sandbox.kinds else zygote).children()
 
 
+def is_dead(process):
+    """Whether a process has ended, reaped or not."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def settles(condition, seconds=10):
     """Whether `condition` comes true in time."""
     deadline = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sandbox_processes import children, settles
+from sandbox_processes import children, is_dead, settles
 
 from checkers.code import Limits, check_code
 from checkers.sandbox import host
@@ -45,7 +45,7 @@ def test_a_dead_spare_is_not_used(spared, which):
     dead = [before[i] for i in which]
     for process in dead:
         process.kill()
-    assert settles(lambda: all(process.status() == psutil.STATUS_ZOMBIE for process in dead))
+    assert settles(lambda: all(map(is_dead, dead)))
     assert check_code("def f(): return 1", ["assert f() == 1"]).reason == "passes 1 test"
     assert settles(lambda: len(children(sandbox)) == 2 * MOST_SPARES)
 
@@ -74,7 +74,7 @@ def test_no_spare_outlives_its_sandbox(spared):
     descriptors = len(os.listdir("/proc/self/fd"))
     sandbox.close()
     _, alive = psutil.wait_procs(before, timeout=5)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    assert all(map(is_dead, alive))
     assert len(os.listdir("/proc/self/fd")) < descriptors
 
 
@@ -132,4 +132,4 @@ time.sleep(60)
     caller.wait()
     caller.stdout.close()
     _, alive = psutil.wait_procs(tree, timeout=5)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+    assert all(map(is_dead, alive))

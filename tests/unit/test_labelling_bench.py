@@ -179,7 +179,7 @@ def test_a_batch_does_not_pass_the_most_that_a_node_may_take(bench: ModuleType) 
     rollouts = {chain.steps[:n]: ((Outcome.CORRECT, 1), (Outcome.INCORRECT, 1)) * 3 for n in range(4)}
     item = bench.labelling_banks.Item(Problem("p", "q", "r"), (chain,), (1,), ((),), rollouts)
     settings = make_settings(adaptive={"most": 6, "batch": 4, "false_negative": 0.01, "repair": 0.3})
-    assert bench.labelling_replay.replay(settings, item)[1]
+    assert bench.labelling_replay.search(settings, item).asked
 
 
 def test_unshared_searches_pay_for_a_shared_prefix_once_a_chain(bench: ModuleType) -> None:
@@ -194,7 +194,7 @@ def test_unshared_searches_pay_for_a_shared_prefix_once_a_chain(bench: ModuleTyp
     unshared = bench.labelling_replay.run_unshared(make_settings(), [item])
     named = [[found.named for found in tried.found[0]] for tried in (shared, unshared)]
     assert named == [[1, 1, -1]] * 2
-    again = len({r.first for r in bench.labelling_replay.replay(make_settings(), item)[1] if r.step == 0})
+    again = len({r.first for r in bench.labelling_replay.search(make_settings(), item).asked if r.step == 0})
     assert again > 0
     assert 3 * (unshared.tokens - shared.tokens) == pytest.approx(again)
 
