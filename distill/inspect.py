@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from distill.artifacts import RunFolder
-from distill.labelling.quality import describe
+from distill.labelling.quality import describe_all
 from distill.pipeline import STAGES
 from distill.records import LabelledChain
 
@@ -33,6 +33,6 @@ def inspect_run(path: str, chains: int, console: Console) -> None:
 def _show(row: LabelledChain, console: Console) -> None:
     console.print(f"\n[bold]{escape(row.problem.question)}[/bold]  (answer {escape(row.problem.reference)})")
     colours = {"good": "green", "bad": "red", "undetermined": "yellow"}
-    for step, label, why in zip(row.chain.steps, row.labels, describe(row), strict=True):
+    for step, label, why in zip(row.chain.steps, row.labels, describe_all(row), strict=True):
         colour = colours[str(label.status)]
         console.print(f"  [{colour}]{escape(step.strip())}[/{colour}]  [dim]{escape(why)}[/dim]")

@@ -61,12 +61,13 @@ def _step_figures(judged: Sequence[tuple[LabelledChain, int]]) -> dict[str, Any]
     }
 
 
-def describe(row: LabelledChain) -> list[str]:
+def describe_all(row: LabelledChain) -> list[str]:
     """The evidence behind each label of a chain in a few words."""
-    return [_described(label, row.method == SURPRISAL) for label in row.labels]
+    return [describe(label, row.method == SURPRISAL) for label in row.labels]
 
 
-def _described(label: StepLabel, weighed: bool) -> str:
+def describe(label: StepLabel, weighed: bool = False) -> str:
+    """The evidence behind one label in a few words; `weighed`: along with the teacher's surprisal."""
     trials = label.successes + label.failures
     parts = [f"{label.status}"]
     if weighed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from distill.errors import DataError
 from distill.labelling.evidence import prefix_id
-from distill.labelling.quality import describe
+from distill.labelling.quality import describe_all
 from distill.records import SURPRISAL, Chain, Event, EventKind, LabelledChain, Outcome, StepStatus
 from distill.storage import Place, locate, move_file, write_bytes
 
@@ -59,7 +59,7 @@ def review_rows(labelled: Sequence[LabelledChain], most: int) -> list[dict[str, 
             "question": row.problem.question,
             "reference": row.problem.reference,
             "steps": list(row.chain.steps),
-            "evidence": describe(row),
+            "evidence": describe_all(row),
             "first_error": row.first_error,
             "uncertainty": round(uncertainty(row), 4),
             **UNANSWERED,

@@ -9,7 +9,7 @@ from distill.artifacts import write_bytes
 from distill.config import Recipe
 from distill.evaluation import evaluate as evaluate_scored
 from distill.first_error import predict_first_error
-from distill.labelling.quality import describe
+from distill.labelling.quality import describe_all
 from distill.loading import dump_recipe
 from distill.records import SCHEMA_VERSION, LabelledChain, ScoredChain, Usage
 from distill.report import render_report
@@ -193,7 +193,7 @@ def _labelled_row(row: LabelledChain) -> dict[str, Any]:
         "steps": [strip_step(step) for step in row.chain.steps],
         "scores": [label.soft for label in row.labels],
         "labels": [str(label.status) for label in row.labels],
-        "evidence": describe(row),
+        "evidence": describe_all(row),
         "predicted": row.first_error,
         "outcome": str(row.chain.outcome),
         "answer": row.chain.answer,
