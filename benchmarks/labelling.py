@@ -45,6 +45,7 @@ FAMILIES: dict[str, list[dict[str, Any]]] = {
         {"adaptive": {"false_negative": fn, "smallest": smallest}}
         for fn, smallest in ((0.45, 1.0), (0.4, 0.9), (0.3, 0.7), (0.2, 0.5), (0.1, 0.4), (0.05, 0.3))
     ],
+    labelling_claims.EVERY: [{"confidence": 0.5}],
 }
 IN_ORDER, UNCORRECTED = "steps in order, no binary search", "error bounds not corrected for nodes"
 DEFAULT = {"math_shepherd": 3, "math_shepherd +outcome": 3, "omegaprm": 3, "adaptive": OURS}  # K=8; ours
@@ -125,8 +126,10 @@ class Bank:
 
 
 def on_bank(bank: Bank, checks: bool) -> dict[str, list[Replayed]]:
-    """Every method at every budget."""
-    return {name: bank.family(name, checks) for name in FAMILIES}
+    """Every method at every budget; every chain labelled only where the teacher's surprisal is known."""
+    told = any(chain.step_logprobs for item in bank.items for chain in item.chains)
+    names = [name for name in FAMILIES if told or name != labelling_claims.EVERY]
+    return {name: bank.family(name, checks) for name in names}
 
 
 def on_worlds(count: int) -> dict[str, dict[str, Replayed]]:
@@ -257,7 +260,7 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
 
 def compare_verifiers(names: Sequence[str], seeds: int) -> None:
     """Print the table of verifiers by whose labels they were trained on, and add them to the JSON."""
-    given = {name: FAMILIES[name][DEFAULT[name]] for name in FAMILIES if name != "adaptive"}
+    given = {name: FAMILIES[name][DEFAULT[name]] for name in labelling_claims.RIVALS}
     methods: dict[str, Mapping[str, Any]] = {labelling_verifier.TRUTH: {}, "adaptive": {}} | given
     found = labelling_verifier.compare({name: methods[name] for name in names or methods}, seeds)
     print(labelling_verifier.table(found))

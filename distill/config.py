@@ -246,8 +246,9 @@ class LabellingSettings(Settings):
     """Weigh how surprised the teacher was by its own step along with what rollouts and checks say of it
     (method `adaptive`, where the engine tells log-probabilities; docs/labelling.md). A change costs no
     teacher token."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.8
-    """With `surprisal`: how probable it must be that a step is right, or wrong, for a label to say so."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
+    """With `surprisal`: how probable it must be that a step is right, or wrong, for a label to say so. 0.5
+    labels every chain."""
     adaptive: AdaptiveSettings = AdaptiveSettings()
     """Settings of the `adaptive` method. `distill relabel` derives labels under others."""
     budget_tokens: Annotated[int, Field(ge=0)] = 0

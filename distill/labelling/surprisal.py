@@ -110,7 +110,8 @@ def posterior_bounds(posterior: Array, confidence: float) -> tuple[int, int]:
     """Last step (-1: none) that is right, and first (n: none) that is wrong or after a wrong one, each with
     at least this probability."""
     wrong_by = posterior[:-1].cumsum()  # P(an error at this step or before)
-    return int((wrong_by <= 1 - confidence).sum()) - 1, int((wrong_by < confidence).sum())
+    good = int((wrong_by <= 1 - confidence).sum())
+    return good - 1, max(good, int((wrong_by < confidence).sum()))  # at 0.5 a step may be both: it is right
 
 
 class _Padded:

@@ -131,6 +131,16 @@ def test_few_chains_that_are_all_alike(chains, right):
 weights = st.lists(st.floats(0.0, 1.0), min_size=2, max_size=8).filter(lambda w: sum(w) > 0.01)
 
 
+@given(weights)
+def test_at_one_half_every_chain_is_labelled(given_weights):
+    last_good, first_bad = posterior_bounds(np.array(given_weights) / sum(given_weights), 0.5)
+    assert first_bad == last_good + 1
+
+
+def test_a_step_that_is_as_likely_right_as_wrong():
+    assert posterior_bounds(np.array([0.5, 0.0, 0.5]), 0.5) == (1, 2)
+
+
 @given(weights, st.floats(0.51, 0.99))
 def test_bounds_are_the_steps_that_are_sure_enough(given_weights, confidence):
     posterior = np.array(given_weights) / sum(given_weights)
