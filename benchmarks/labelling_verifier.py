@@ -38,6 +38,7 @@ from distill.verifier import (
     fit_hybrid,
     hybrid_scores,
     train_verifier,
+    training_examples,
 )
 from distill.verifier.forms import load_trained
 from generators.truth import exact_first_error
@@ -90,8 +91,9 @@ def _kept(folder: RunFolder, recipe: Recipe, seed: int) -> Figures:
 
 def _trained(folder: RunFolder, recipe: Recipe, seed: int) -> Figures:
     """First-error F1 of one training on a run's labels."""
-    built, mask = read_dataset(folder), recipe.verifier.mask_after_first_error
-    known, shown = examples(built.validation, mask), examples(built.train, mask)
+    built = read_dataset(folder)
+    known = examples(built.validation, recipe.verifier.mask_after_first_error)
+    shown = training_examples(built.train, recipe.verifier)
     return measured(shown, known, read_heldout(folder), recipe, seed)
 
 

@@ -22,7 +22,7 @@ from distill.errors import VerifierError
 from distill.evaluation.evaluate import evaluate
 from distill.parquet import read_records
 from distill.records import LabelledChain, ScoredChain
-from distill.verifier import calibrate, examples, train_verifier
+from distill.verifier import calibrate, examples, train_verifier, training_examples
 from distill.verifier.data import ChainFormat
 from distill.verifier.forms import load_trained
 
@@ -52,7 +52,7 @@ def measure(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            trained = train_verifier(examples(data, mask), known, chosen, False, Path(folder), 0)
+            trained = train_verifier(training_examples(data, chosen), known, chosen, False, Path(folder), 0)
         except VerifierError as error:
             return {"error": str(error)}
         verifier = load_trained(trained, ChainFormat.of(chosen))

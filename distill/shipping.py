@@ -21,7 +21,7 @@ from distill.stages.scorers import measured_on, whose_labels
 from distill.stages.verifier import provenance, read_heldout
 from distill.storage import MANIFEST, Place, local_copy, locate
 from distill.training import TrainSettings, content_digest, prepare
-from distill.verifier import HeldoutChain, Package, examples, read_result
+from distill.verifier import HeldoutChain, Package, examples, read_result, training_examples
 from distill.verifier.ship import Format, Trained, ship
 
 Show = Callable[[str], None]
@@ -106,7 +106,7 @@ def _of_run(root: Path) -> Trained:
     return Trained(
         read_result(root / "verifier" / "nf4"),
         read_result(root / "verifier" / "full"),
-        examples(built.train, mask),
+        training_examples(built.train, recipe.verifier),
         examples(built.validation, mask),
         measured_on(heldout, []),
         recipe.verifier,

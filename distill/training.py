@@ -33,6 +33,7 @@ from distill.verifier import (
     examples,
     export,
     train_verifier,
+    training_examples,
 )
 from distill.verifier.data import IGNORED
 from distill.verifier.drift import FormFigures
@@ -119,7 +120,7 @@ def prepare(settings: TrainSettings, show: Show = print) -> Prepared:
     training = repeated(distinct, loaded, [source.weight for source in settings.data])
     validation = given or built.validation
     mask = settings.verifier.mask_after_first_error
-    shown, known = examples(training, mask), examples(validation, mask)
+    shown, known = training_examples(training, settings.verifier), examples(validation, mask)
     _require_both_kinds(known)
     made = augmented_examples(shown, settings.verifier.augmentation, settings.seed)
     record = {

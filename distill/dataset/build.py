@@ -11,7 +11,7 @@ from distill.dataset.decontaminate import contamination, read_evaluation
 from distill.dataset.dedupe import without_near_duplicates
 from distill.dataset.text import normalise, same_question
 from distill.errors import DataError
-from distill.records import LabelledChain, StepStatus, content_id
+from distill.records import SURPRISAL, LabelledChain, StepStatus, content_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ def build_dataset(labelled: Sequence[LabelledChain], settings: DatasetSettings, 
     """Clean, decontaminate and split.
 
     A chain whose first error is undetermined is kept with the labels that are determined; one without a
-    single determined label is removed. The report is JSON: `in`, `out` (chains), `filters` (for each,
-    in order: `name`, `in`, `out`, `removed` by reason), `decontamination` (one entry a file, in
-    problems), and for `train` and `validation` the class balance (see `balance`).
+    single determined label is removed, unless surprisal was weighed (the soft loss learns from its doubts).
+    The report is JSON: `in`, `out` (chains), `filters` (for each, in order: `name`, `in`, `out`, `removed` by
+    reason), `decontamination` (one entry a file, in problems), and for `train` and `validation` the class
+    balance (see `balance`).
 
     Raises:
         DataError: a decontamination file cannot be used, or nothing is left to train on.
@@ -110,7 +111,8 @@ def _place(question: str, seed: int) -> float:
 def _unlabelled_reason(item: LabelledChain) -> str:
     if not item.chain.steps:
         return "no_steps"
-    return "" if any(label.hard is not None for label in item.labels) else "no_determined_step"
+    told = item.method == SURPRISAL or any(label.hard is not None for label in item.labels)
+    return "" if told else "no_determined_step"
 
 
 def _contaminated(

@@ -16,7 +16,7 @@ from distill.dataset.rows import Row as Found
 from distill.dataset.rows import read_rows
 from distill.errors import DataError
 from distill.parquet import read_footer, read_records
-from distill.records import LabelledChain, StepStatus, content_id
+from distill.records import SURPRISAL, LabelledChain, StepStatus, content_id
 
 Format = Literal["stepwise", "math_shepherd", "rlhflow", "prm800k", "first_error", "own"]
 COLUMNS: dict[Format, tuple[frozenset[str], ...]] = {
@@ -158,7 +158,11 @@ def _read(source: SourceSettings, skipped: Counter[str]) -> tuple[str, int, list
                     f"{row.where} ({kind}): {error}. `faulty_rows: skip` leaves such rows out, counted."
                 ) from error
             skipped[str(error).split(":")[0]] += 1
-    return kind or "none", rows, [replace(chain, method=f"imported:{kind}") for chain in chains]
+    return kind or "none", rows, [_imported(chain, kind) for chain in chains]
+
+
+def _imported(chain: LabelledChain, kind: Format | None) -> LabelledChain:
+    return chain if chain.method == SURPRISAL else replace(chain, method=f"imported:{kind}")
 
 
 def recognise(row: Found) -> Format:

@@ -11,12 +11,13 @@ and our own rows.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from distill.dataset.columns import column, optional_text, text, texts
 from distill.dataset.formats import Row, labelled_chain, unnumbered
 from distill.errors import DataError
-from distill.records import LabelledChain, Outcome, StepLabel, StepStatus
+from distill.records import SURPRISAL, LabelledChain, Outcome, StepLabel, StepStatus
 
 Positive = Literal["correct", "wrong"]
 UNFINISHED = "length"
@@ -76,7 +77,7 @@ def from_own(row: Mapping[str, Any], positive: Positive | None = None) -> Labell
         raise DataError(f"labels: expected 1, 0 or -100, found {values[:8]!r}")
     labels = [_own_label(row, i, values[i]) for i in range(len(steps))] if ours else None
     outcome = optional_text(row, "outcome")
-    return labelled_chain(
+    made = labelled_chain(
         text(row, "question"),
         steps,
         labels if labels is not None else step_labels(values, positive),
@@ -87,6 +88,8 @@ def from_own(row: Mapping[str, Any], positive: Positive | None = None) -> Labell
         reference=optional_text(row, "reference"),
         domain=(optional_text(row, "domain") or "math") if ours else "math",
     )
+    weighed = ours and optional_text(row, "method") == SURPRISAL
+    return replace(made, method=SURPRISAL) if weighed else made  # says what `soft` is
 
 
 def _own_label(row: Mapping[str, Any], step: int, value: int) -> StepLabel:

@@ -110,10 +110,11 @@ def _train_task(
     folder: str,
     report: Reporter,
 ) -> Any:
-    from distill.verifier import augmented_examples, examples, train_verifier
+    from distill.verifier import augmented_examples, examples, train_verifier, training_examples
 
-    mask = recipe.verifier.mask_after_first_error
-    shown = augmented_examples(examples(training, mask), recipe.verifier.augmentation, recipe.seed)
+    shown = augmented_examples(
+        training_examples(training, recipe.verifier), recipe.verifier.augmentation, recipe.seed
+    )
 
     with working_copy(locate(folder)) as (work, save):
 
@@ -126,7 +127,7 @@ def _train_task(
 
         return train_verifier(
             shown,
-            examples(validation, mask),
+            examples(validation, recipe.verifier.mask_after_first_error),
             recipe.verifier,
             quantise,
             work,

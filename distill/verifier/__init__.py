@@ -7,7 +7,7 @@ from distill.first_error import FirstErrorF1, first_error_f1, predict_first_erro
 from distill.verifier import _quiet  # noqa: F401
 from distill.verifier.augment import augmented_examples
 from distill.verifier.calibrate import Calibration, calibrate, fit_temperature, fit_threshold
-from distill.verifier.data import ChainFormat, Example, examples
+from distill.verifier.data import ChainFormat, Example, examples, training_examples
 from distill.verifier.drift import Estimate, FormFigures, HeldoutChain, Measured
 from distill.verifier.export import ExportResult, export, finish
 from distill.verifier.hybrid import HybridParams, checker_scores, fit_hybrid, hybrid_scores
@@ -23,5 +23,5 @@ __all__ = [
     "Verifier", "augmented_examples", "calibrate", "checker_scores", "examples", "export", "finish",
     "first_error_f1", "fit_hybrid", "fit_temperature", "fit_threshold", "hybrid_scores",
     "predict_first_error", "read_package", "read_result", "size_report", "step_logprobs", "train_verifier",
-    "update_package",
+    "training_examples", "update_package",
 ]  # fmt: skip

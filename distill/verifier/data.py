@@ -97,15 +97,27 @@ def first_error_of(labels: Sequence[int]) -> int | None:
     return NO_ERROR
 
 
-def examples(labelled: Sequence[LabelledChain], mask_after_first_error: bool) -> list[Example]:
-    """Training examples from labels; chains that carry no label at all are left out.
+def examples(
+    labelled: Sequence[LabelledChain], mask_after_first_error: bool, doubted: bool = False
+) -> list[Example]:
+    """Training examples from labels; chains that carry no label at all are left out, unless (`doubted`, for
+    the soft loss) it is known how probable each of their steps is.
 
     `mask_after_first_error` makes every label past the first wrong step -100: what follows an error
     is neither clearly right nor clearly wrong. A wrong step with an undetermined one before it may be
     such a follower, so it is left out too.
     """
-    made = (_example(item, mask_after_first_error) for item in labelled)
-    return [example for example in made if any(label != IGNORED for label in example.labels)]
+    made = [(_example(item, mask_after_first_error), item.method == SURPRISAL) for item in labelled]
+    return [
+        example
+        for example, weighed in made
+        if (doubted and weighed) or any(label != IGNORED for label in example.labels)
+    ]
+
+
+def training_examples(labelled: Sequence[LabelledChain], settings: VerifierSettings) -> list[Example]:
+    """`examples` to train on, as a recipe asks."""
+    return examples(labelled, settings.mask_after_first_error, doubted=settings.loss == "soft")
 
 
 def _example(item: LabelledChain, mask_after_first_error: bool) -> Example:

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from labelling_simulator import gather as gathered
 from labelling_simulator import make_chain, make_settings, perfect
 
+from distill.config import DatasetSettings, VerifierSettings
+from distill.dataset import build_dataset, save
+from distill.dataset.imports import SourceSettings, load_source
 from distill.labelling.evidence import check_events, rollout_events
 from distill.labelling.known import known
 from distill.labelling.labels import derive_labels, gather
@@ -24,13 +27,14 @@ from distill.labelling.surprisal import (
     fit_error_model,
     posterior_bounds,
 )
-from distill.records import SURPRISAL, Event, EventKind, Outcome, Problem
+from distill.records import SURPRISAL, Event, EventKind, Outcome, Problem, StepStatus
 from distill.stages.labels import label_all
-from distill.verifier.data import examples
+from distill.verifier.data import IGNORED, examples, training_examples
 
 MODEL = ErrorModel(weight=1.5, bias=-2.0, harmless=0.2, mean=1.0, scale=2.0, chains=10)
 PROBLEM = Problem("problem", "1 + 1?", "2")
 RIGHT, WRONG = Outcome.CORRECT, Outcome.INCORRECT
+UNDETERMINED = StepStatus.UNDETERMINED
 
 
 def evidence(surprisal, log_likelihood=None, right=None):
@@ -269,6 +273,24 @@ def test_the_soft_loss_is_the_hard_one_expected(run):
                     for w, q, g, b in zip(example.evidence, example.soft, good, bad, strict=True)
                 )
                 assert soft == pytest.approx(float(np.dot(at, hard)), abs=0.1)
+
+
+def test_the_soft_loss_learns_from_chains_without_any_label(run, tmp_path):
+    rows = label_all(*run, make_settings())
+    for i in range(0, len(rows), 7):
+        doubts = (replace(x, status=UNDETERMINED, soft=p) for x, p in zip(rows[i].labels, (0.7, 0.5, 0.3)))
+        rows[i] = replace(rows[i], labels=tuple(doubts), first_error=None)
+    built = build_dataset(rows, DatasetSettings(validation_fraction=0.2), 0)
+    assert len(built.train) + len(built.validation) == len(rows)
+    hard, soft = (training_examples(built.train, VerifierSettings(loss=loss)) for loss in ("hard", "soft"))
+    assert len(hard) < len(soft) == len(built.train)
+    silent = next(e for e in soft if set(e.labels) == {IGNORED})
+    assert sum(silent.evidence) > 0
+    # the same from the folder that others read
+    save(built, tmp_path / "hub", {"recipe": "r", "fingerprint": "f", "report": built.report})
+    read, _ = load_source(SourceSettings(path=str(tmp_path / "hub")))
+    assert {row.method for row in read} == {SURPRISAL}
+    assert [e.soft for e in training_examples(read, VerifierSettings(loss="soft"))] == [e.soft for e in soft]
 
 
 def test_what_is_least_sure_goes_to_people_first(run):
