@@ -68,10 +68,10 @@ class ErrorModel:
 
 
 def chain_evidence(settings: LabellingSettings, found: Known, c: int) -> ChainEvidence | None:
-    """The evidence about chain `c`; None where its teacher's surprisal is not known."""
+    """The evidence about chain `c`; None where its teacher's surprisal is not known, or is no number."""
     chain = found.case.chains[c]
     n = len(chain.steps)
-    if not n or len(chain.step_logprobs) != n:
+    if not n or len(chain.step_logprobs) != n or not np.isfinite(chain.step_logprobs).all():
         return None
     at = np.zeros(n + 1)
     for step in range(n - 1) if solved(settings, found) else ():

@@ -201,6 +201,8 @@ def test_checks_that_contradict_each_other_break_nothing():
 def test_without_log_probabilities_labels_go_by_rollouts():
     told, silent = chain_of(WRONG, 1.0, 5.0, name="told"), make_chain(2, WRONG, "silent")
     assert [bool(x) for x in gather([told, silent], [], make_settings()).weighed] == [True, False]
+    for odd in (math.inf, math.nan):
+        assert gather([chain_of(WRONG, 1.0, odd)], [], make_settings()).weighed == [None]
     off = make_settings(surprisal=False)
     assert gather([told], [], off).weighed == [None]
     assert gather([told], [], make_settings("math_shepherd")).weighed == [None]
