@@ -94,10 +94,8 @@ def _search_unshared(settings: LabellingSettings, source: Source) -> Searched:
 
 def _labelled(settings: LabellingSettings, searched: Sequence[Searched]) -> Iterator[tuple[Found, ...]]:
     """What a method finds of the chains whose truth is known, as `distill.stages.labels` would."""
-    weighs = settings.surprisal and settings.method == "adaptive"
     weighed = [
-        [chain_evidence(settings, own, c) if weighs else None for c, own in enumerate(problem.known)]
-        for problem in searched
+        [chain_evidence(settings, own, c) for c, own in enumerate(problem.known)] for problem in searched
     ]
     shown = [evidence for problem in weighed for evidence in problem if evidence]
     model = fit_error_model(shown) if shown else None

@@ -345,17 +345,16 @@ class DecodeLoop:
         first = int(self.lanes.start[lane] + self.lanes.length[lane])
         ids = self.lanes.tokens[lane, first : self._window_clock() + 1].tolist()
         if code == ENDS:
-            self._finish(lane, ids[:-1], len(ids), "stop")
+            self._finish(lane, first, ids[:-1], len(ids), "stop")
         elif code == MAY_END and self.rules.ends_in_stop(ids):
-            self._finish(lane, ids, len(ids), "stop")
+            self._finish(lane, first, ids, len(ids), "stop")
         elif full:
-            self._finish(lane, ids, len(ids), "length")
+            self._finish(lane, first, ids, len(ids), "length")
 
-    def _finish(self, lane: int, ids: list[int], sampled: int, reason: FinishReason) -> None:
+    def _finish(self, lane: int, first: int, ids: list[int], sampled: int, reason: FinishReason) -> None:
         row = self.lanes.rows[lane]
         assert row is not None, "a free lane has nothing to finish"
         prefix = self.requests[row.request].prefix
-        first = int(self.lanes.start[lane] + self.lanes.length[lane])
         logprobs = self.lanes.logprobs[lane, first : first + len(ids)].tolist()
         self.samples[row.request][row.sample] = self.rules.sample(prefix, ids, reason, logprobs)
         self.unanswered[row.request] -= 1

@@ -100,7 +100,7 @@ class Lanes:
         for source, target in zip(sources, targets, strict=True):
             order[target] = source
         self.rows = [self.rows[lane] for lane in order[:keep]]
-        for name in ("tokens", "logprobs", "start", "length", "limit", "seed"):
+        for name in (*BY_COLUMN, "start", "length", "limit", "seed"):
             setattr(self, name, getattr(self, name)[order[:keep]])
         self.refresh()
 

@@ -73,8 +73,7 @@ def gather(chains: Sequence[Chain], events: Sequence[Event], settings: Labelling
     evidence = known(case)
     for node, rollouts in found.rollouts.items():
         evidence.rollouts[node] = tally(event.outcome for event in rollouts)
-    weighs = settings.surprisal and settings.method == "adaptive"
-    weighed = [chain_evidence(settings, evidence, c) if weighs else None for c in range(len(chains))]
+    weighed = [chain_evidence(settings, evidence, c) for c in range(len(chains))]
     return Gathered(evidence, found, refuted, weighed)
 
 

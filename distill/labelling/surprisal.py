@@ -17,7 +17,7 @@ Shapes: C = chains, N = steps of the longest.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,13 +64,14 @@ class ErrorModel:
     harmless: float
     mean: float
     scale: float
-    chains: int
 
 
 def chain_evidence(settings: LabellingSettings, found: Known, c: int) -> ChainEvidence | None:
-    """The evidence about chain `c`; None where its teacher's surprisal is not known, or is no number."""
+    """The evidence about chain `c`; None where surprisal is not to be weighed, not known, or no number."""
     chain = found.case.chains[c]
     n = len(chain.steps)
+    if not settings.surprisal or settings.method != "adaptive":
+        return None
     if not n or len(chain.step_logprobs) != n or not np.isfinite(chain.step_logprobs).all():
         return None
     at = np.zeros(n + 1)
@@ -91,7 +92,7 @@ def fit_error_model(chains: Sequence[ChainEvidence]) -> ErrorModel:
     normal prior of unit variance, so that few chains say little."""
     shown = _Padded(chains[:: -(-len(chains) // CHAINS)])
     known = shown.surprisal_CN[shown.real_CN]
-    model = ErrorModel(0.0, -2.0, 0.1, float(known.mean()), float(known.std()) or 1.0, len(chains))
+    model = ErrorModel(0.0, -2.0, 0.1, float(known.mean()), float(known.std()) or 1.0)
     for _ in range(ROUNDS):
         before = model
         model = _maximised(shown, shown.posterior(model), model)
@@ -163,4 +164,4 @@ def _maximised(shown: _Padded, posterior: Array, old: ErrorModel) -> ErrorModel:
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), (0.0, None)]).x
     hidden = float((1 - none_C[shown.right_C]).sum())
     harmless = (hidden + HARMLESS[0]) / (hidden + float(shown.wrong_C.sum()) + sum(HARMLESS))
-    return ErrorModel(float(found[1]), float(found[0]), harmless, old.mean, old.scale, old.chains)
+    return replace(old, weight=float(found[1]), bias=float(found[0]), harmless=harmless)

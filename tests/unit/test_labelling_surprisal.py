@@ -31,7 +31,7 @@ from distill.records import SURPRISAL, Event, EventKind, Outcome, Problem, StepS
 from distill.stages.labels import label_all
 from distill.verifier.data import IGNORED, examples, training_examples
 
-MODEL = ErrorModel(weight=1.5, bias=-2.0, harmless=0.2, mean=1.0, scale=2.0, chains=10)
+MODEL = ErrorModel(weight=1.5, bias=-2.0, harmless=0.2, mean=1.0, scale=2.0)
 PROBLEM = Problem("problem", "1 + 1?", "2")
 RIGHT, WRONG = Outcome.CORRECT, Outcome.INCORRECT
 UNDETERMINED = StepStatus.UNDETERMINED
