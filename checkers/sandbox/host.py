@@ -179,13 +179,17 @@ class Sandbox:
             request = {"start": role, "limits": asdict(limits), "scratch": scratch}
             reply, (connection, program) = self._request(request, streams)
             ours = stack.enter_context(socket.socket(fileno=connection))
+            wait = bool(scratch) or role == "script"
             try:
                 yield Channel(ours, _LARGEST_REPLY), Watch(program, limits, scratch), ends
+            except SandboxFaultError:
+                wait = True  # no answer says that the zygote died, and all that it started with it
+                raise
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(program, signal.SIGKILL)  # it runs no longer than our block
                 os.close(program)
-                ends += self._end(reply["pids"], wait=bool(scratch) or role == "script")
+                ends += self._end(reply["pids"], wait)
 
     def _end(self, pids: list[int], wait: bool) -> list[int]:
         """Have processes killed and buried; where `wait`, how each ended, else it happens behind our back."""
