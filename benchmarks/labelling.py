@@ -35,6 +35,8 @@ from record import RESULTS, record
 
 from distill.config import LabellingSettings
 
+SETS = 10
+"""Sets of chains that verifiers may be compared on."""
 MOST = LabellingSettings().adaptive.most
 PUBLISHED = {"method": "math_shepherd", "count_outcome": False, "step_checks": False}
 FAMILIES: dict[str, list[dict[str, Any]]] = {
@@ -258,15 +260,23 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
-def compare_verifiers(names: Sequence[str], seeds: int) -> None:
-    """Print the table of verifiers by whose labels they were trained on, and add them to the JSON."""
+def compare_verifiers(names: Sequence[str], seeds: int, chains: int) -> None:
+    """Print the table of verifiers by whose labels they were trained on, add them to the set's JSON, and
+    print the gaps of all sets measured so far."""
     given = {name: FAMILIES[name][DEFAULT[name]] for name in labelling_claims.RIVALS}
     methods: dict[str, Mapping[str, Any]] = {labelling_verifier.TRUTH: {}, "adaptive": {}} | given
-    found = labelling_verifier.compare({name: methods[name] for name in names or methods}, seeds)
+    found = labelling_verifier.compare({name: methods[name] for name in names or methods}, seeds, chains)
     print(labelling_verifier.table(found))
-    path = RESULTS / "labelling_verifier.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
-    record("labelling_verifier", "python benchmarks/labelling.py --verifier", known | found)
+    known = _measured(chains)
+    command = "python benchmarks/labelling.py --verifier" + (f" --set {chains}" if chains else "")
+    record(labelling_verifier.result_name(chains), command, known | found)
+    sets = {chains: figures for chains in range(SETS) if (figures := _measured(chains))}
+    print("\n".join(labelling_verifier.gap_lines(sets, "adaptive")))
+
+
+def _measured(chains: int) -> Figures:
+    path = RESULTS / f"{labelling_verifier.result_name(chains)}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
 
 
 def main() -> None:
@@ -276,10 +286,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--verifier", action="store_true")
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each method's labels")
+    parser.add_argument("--set", type=int, default=0, choices=range(SETS), help="chains of another seed")
     parser.add_argument("--only", default="", help="methods whose labels to train on, with commas between")
     asked = parser.parse_args()
     if asked.verifier:
-        compare_verifiers([name for name in asked.only.split(",") if name], asked.seeds)
+        compare_verifiers([name for name in asked.only.split(",") if name], asked.seeds, asked.set)
         return
     bank = Bank(asked.bank, labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz"))
     found = measure(bank, asked.quick)

@@ -63,7 +63,7 @@ def compare(rows: Sequence[dict[str, Any]], surprisals: Sequence[Sequence[float]
     """One source: how well surprisal tells wrong steps apart, and first errors with it and without it."""
     truth = [row["label"] for row in rows]
     chains = [
-        ChainEvidence(np.array(steps), np.zeros(len(steps) + 1), bool(row["final_answer_correct"]))
+        ChainEvidence.without_trials(steps, bool(row["final_answer_correct"]))
         for steps, row in zip(surprisals, rows, strict=True)
     ]
     fitted = fit_error_model(chains)

@@ -2,12 +2,15 @@
 
     python benchmarks/labelling.py --verifier                                 # every method, one seed (long)
     python benchmarks/labelling.py --verifier --seeds 3 --only "exact truth,adaptive"
+    python benchmarks/labelling.py --verifier --seeds 2 --only "exact truth,adaptive" --set 1   # other chains
 
-One run folder: problems and chains are written once, and the methods differ from the evidence on. A training
-is the quickstart's, in NF4 and measured as it was trained (no export), on the quickstart's held-out chains;
-temperature, threshold and hybrid are fitted on the method's own validation labels. A seed is that of the
-training alone: first weights of the adapter and order of the chains. What was measured once is kept in
-`RUN/verifiers.json` and not measured again under the same labels, dataset and training settings.
+One run folder a set: problems and chains are written once, and the methods differ from the evidence on. A
+training is the quickstart's, in NF4 and measured as it was trained (no export), on the set's held-out chains;
+temperature, threshold and hybrid are fitted on the method's own validation labels. `--seeds` counts
+trainings (first weights of the adapter, order of the chains); `--set` is the recipe's own seed (problems,
+chains, rollouts, held-out chains). What was measured once is kept in `RUN/verifiers.json` and not measured
+again under the same labels, dataset and training settings. The gap to exact truth is that of the mean of a
+set's trainings.
 """
 
 import json
@@ -15,7 +18,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import checkers
@@ -48,12 +51,12 @@ RUN = "bench-labels"
 Figures = dict[str, Any]
 
 
-def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int) -> dict[str, Figures]:
+def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int, chains: int) -> dict[str, Figures]:
     """For each method (settings of `labelling`) the labels and the verifiers trained on them; `TRUTH` stands
-    for the exact first errors of the same chains."""
+    for the exact first errors of the same chains. `chains` is the seed of the set."""
     found = {}
     for name, given in methods.items():
-        recipe = _recipe(name, given)
+        recipe = _recipe(name, given, chains)
         folder = execute(recipe, ProgressView(), last="dataset")
         labels = folder.manifest("labels")
         assert labels is not None
@@ -69,18 +72,22 @@ def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int) -> dict[str, F
     return found
 
 
-def _recipe(name: str, given: Mapping[str, Any]) -> Recipe:
-    overrides = [f"name={RUN}", "verifier.compare_full_precision=false"]
+def _run(chains: int) -> str:
+    return f"{RUN}-{chains}" if chains else RUN
+
+
+def _recipe(name: str, given: Mapping[str, Any], chains: int) -> Recipe:
+    overrides = [f"name={_run(chains)}", f"seed={chains}", "verifier.compare_full_precision=false"]
     overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
     if name == TRUTH:
         execute(load_recipe("quickstart", overrides), ProgressView(), last="labels")
-        overrides.append(f"labelling.reviews={_truth_file(Path('runs') / RUN)}")
+        overrides.append(f"labelling.reviews={_truth_file(Path('runs') / _run(chains))}")
     return load_recipe("quickstart", overrides)
 
 
 def _kept(folder: RunFolder, recipe: Recipe, seed: int) -> Figures:
     """`_trained`, measured once for each verifier fingerprint and seed."""
-    path = Path("runs") / RUN / "verifiers.json"
+    path = Path("runs") / recipe.name / "verifiers.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     key = f"{stage_fingerprints(recipe)['verifier']} {seed}"
     if key not in known:
@@ -172,3 +179,30 @@ def _cell(measured: Sequence[Mapping[str, float]]) -> str:
 def table(found: Mapping[str, Figures]) -> str:
     """Markdown: one method a line."""
     return "\n".join([HEAD, *(row(name, figures) for name, figures in found.items())])
+
+
+def result_name(chains: int) -> str:
+    """Under which name the figures of a set are kept."""
+    return f"labelling_verifier_{chains}" if chains else "labelling_verifier"
+
+
+def gap_lines(sets: Mapping[int, Mapping[str, Figures]], method: str) -> list[str]:
+    """How far verifiers on a method's labels stay behind those on exact truth, in points of F1: each set of
+    chains, and mean and standard error over them."""
+    lines = []
+    for kind in ("verifier", "hybrid"):
+        gaps = {
+            chains: 100 * (_mean_f1(found[TRUTH], kind) - _mean_f1(found[method], kind))
+            for chains, found in sorted(sets.items())
+            if {TRUTH, method} <= found.keys()
+        }
+        shown = ", ".join(f"set {chains}: {gap:.1f}" for chains, gap in gaps.items())
+        if len(gaps) > 1:
+            error = stdev(gaps.values()) / len(gaps) ** 0.5
+            shown += f"; mean {mean(gaps.values()):.1f}, standard error {error:.1f}"
+        lines.append(f"{kind}, {method} behind {TRUTH}: {shown or 'not measured'}")
+    return lines
+
+
+def _mean_f1(found: Figures, kind: str) -> float:
+    return mean(one[kind]["f1"]["value"] for one in found["trained"])

@@ -8,8 +8,9 @@ labelled step on the same validation rows. Rows end at the first error, whose la
     python benchmarks/train_speed.py --data FOLDER/step_labels --base FOLDER --trl-python PYTHON
         [--chains 400] [--batch-size 8] [--epochs 1] [--sides trl,trl_grouped,ours]
         [--repeats 3] [--name train_speed_gpu]
-    --repeats: as many seeds a side (of the adapters and the order of chains; TRL's head is drawn too, ours
-    begins at zero), so that final losses have a noise to be equal within; speed is the median of a side
+    --repeats: as many seeds a side (of the head, the adapters and the order of chains), so that final losses
+    have a noise to be equal within; speed is the median of a side. All sides begin with the same head, drawn
+    at random as TRL's is (`distill train` begins it at zero, or fits it)
 """
 
 import argparse
@@ -51,28 +52,31 @@ def run_ours(given: dict[str, Any], packed: bool) -> dict[str, Any]:
     """Our trainer: chains of like length in a batch, packed."""
     import torch
     from peft import get_peft_model
-    from train_speed_trl import arguments, timed, validation_loss
+    from train_speed_trl import arguments, draw_head, timed, validation_loss
     from transformers import PrinterCallback, TrainingArguments
 
     from distill.config import LoraSettings
+    from distill.verifier.chain_attention import chain_attention
     from distill.verifier.collate import Collator
     from distill.verifier.data import pad_id
+    from distill.verifier.fused_lora import fused_lora
     from distill.verifier.model import load_classifier, load_tokenizer, lora_config, pick_device
     from distill.verifier.training_parts import StepTrainer
 
     torch.manual_seed(given["seed"])
     rows = json.loads(Path(given["rows"]).read_text())
     fill = pad_id(load_tokenizer(given["base"]))
-    model = get_peft_model(
-        load_classifier(given["base"], False, pick_device(given["gpus"])), lora_config(LoraSettings())
-    )
+    classifier = load_classifier(given["base"], False, pick_device(given["gpus"]))
+    draw_head(classifier, given["seed"])
+    model = get_peft_model(classifier, lora_config(LoraSettings()))
     asked = TrainingArguments(
         **arguments(given), train_sampling_strategy="group_by_length", remove_unused_columns=False,
         label_names=["labels"],
     )  # fmt: skip
     trainer = StepTrainer(model, asked, Collator(fill, packed), train_dataset=rows["train"])
     trainer.remove_callback(PrinterCallback)
-    found = timed(trainer, rows["train"])
+    with fused_lora(model), chain_attention(model):
+        found = timed(trainer, rows["train"])
     return found | {"final_loss": validation_loss(trainer.model, rows["validation"], fill)}
 
 

@@ -31,6 +31,15 @@ def arguments(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def draw_head(model: Any, seed: int) -> None:
+    """The same first head on every side: at random, as `transformers` draws one."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        model.score.weight.normal_(0.0, model.config.initializer_range, generator=rng)
+        if model.score.bias is not None:
+            model.score.bias.zero_()
+
+
 def timed(trainer: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Train to the end; labelled steps and tokens (padding not counted) a second of training."""
     seconds = trainer.train().metrics["train_runtime"]
@@ -73,6 +82,7 @@ def main() -> None:
     rows = json.loads(Path(given["rows"]).read_text())
     tokenizer = AutoTokenizer.from_pretrained(given["base"])
     model = AutoModelForTokenClassification.from_pretrained(given["base"], num_labels=2, dtype=torch.float32)
+    draw_head(model, given["seed"])
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     more: dict[str, Any] = {}
     if side != "trl":

@@ -26,9 +26,11 @@ from transformers import (
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length
+from distill.verifier.chain_attention import chain_attention
 from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
+from distill.verifier.fused_lora import fused_lora
 from distill.verifier.head import Fitting, fit_head, is_trained
 from distill.verifier.model import (
     hold_unpacked,
@@ -255,7 +257,8 @@ def _run(trainer: StepTrainer, checkpoint: Path | None) -> float:
     itself: peft's cast to their float32, and back, would copy every activation twice."""
     began = time.monotonic()
     assert trainer.model is not None
-    with quiet_transformers(), disable_input_dtype_casting(trainer.model, active=trainer.args.bf16):
+    uncast = disable_input_dtype_casting(trainer.model, active=trainer.args.bf16)
+    with quiet_transformers(), uncast, fused_lora(trainer.model), chain_attention(trainer.model):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.monotonic() - began
 

@@ -31,16 +31,19 @@ from distill.records import SURPRISAL, Event, EventKind, Outcome, Problem, StepS
 from distill.stages.labels import label_all
 from distill.verifier.data import IGNORED, examples, training_examples
 
-MODEL = ErrorModel(weight=1.5, bias=-2.0, harmless=0.2, mean=1.0, scale=2.0)
+MODEL = ErrorModel(weight=1.5, bias=-2.0, harmless=0.2, repaired=0.1, mean=1.0, scale=2.0)
 PROBLEM = Problem("problem", "1 + 1?", "2")
 RIGHT, WRONG = Outcome.CORRECT, Outcome.INCORRECT
 UNDETERMINED = StepStatus.UNDETERMINED
 
 
-def evidence(surprisal, log_likelihood=None, right=None):
-    surprisal = np.array(surprisal, dtype=float)
-    told = np.zeros(len(surprisal) + 1) if log_likelihood is None else np.array(log_likelihood, dtype=float)
-    return ChainEvidence(surprisal, told, right)
+def evidence(surprisal, right=None, tried=(), rate=0.8):
+    """`tried`: (step, successes, failures)."""
+    made = ChainEvidence.without_trials(surprisal, right)
+    made.rate[:] = rate
+    for step, successes, failures in tried:
+        made.successes[step], made.failures[step] = successes, failures
+    return made
 
 
 def by_hand(chain):
@@ -51,9 +54,13 @@ def by_hand(chain):
     ]
     weights = []
     for place in range(len(hazards) + 1):
-        weight = math.prod(1 - h for h in hazards[:place]) * math.exp(chain.log_likelihood[place])
         wrong = place < len(hazards)
-        weight *= hazards[place] if wrong else 1.0
+        weight = math.prod(1 - h for h in hazards[:place]) * (hazards[place] if wrong else 1.0)
+        for step, (rate, won, lost) in enumerate(
+            zip(chain.rate, chain.successes, chain.failures, strict=True)
+        ):
+            succeeds = rate if step < place else min(MODEL.repaired, rate / 2)
+            weight *= succeeds**won * (1 - succeeds) ** lost
         if chain.answer_right is not None:
             says = MODEL.harmless if wrong else 1.0
             weight *= says if chain.answer_right else 1 - says
@@ -62,14 +69,16 @@ def by_hand(chain):
 
 
 @pytest.mark.parametrize("right", [True, False, None])
-def test_the_posterior_is_bayes_rule(right):
+@pytest.mark.parametrize("rate", [0.9, 0.1])
+def test_the_posterior_is_bayes_rule(right, rate):
     for surprisal in ([0.5], [0.1, 3.0, 0.2], [9.0, 0.0, 0.0, 7.0]):
-        log_likelihood = -np.arange(len(surprisal) + 1) / 3
-        chain = evidence(surprisal, log_likelihood, right)
+        chain = evidence(
+            surprisal, right, [(step, 2 - step % 3, step) for step in range(len(surprisal))], rate
+        )
         assert first_error_posterior(MODEL, chain) == pytest.approx(by_hand(chain), abs=1e-9)
 
 
-def simulated(chains, model, seed, informative=True):
+def simulated(chains, model, seed, informative=True, tries=0):
     """Chains drawn from the model, and where the first error of each is."""
     rng = np.random.default_rng(seed)
     shown, truth = [], []
@@ -80,7 +89,11 @@ def simulated(chains, model, seed, informative=True):
         place = int(np.argmax(wrong)) if wrong.any() else len(surprisal)
         right = place == len(surprisal) or rng.random() < model.harmless
         seen = surprisal if informative else rng.permutation(rng.gamma(0.5, 4.0, size=len(surprisal)))
-        shown.append(evidence(seen, right=bool(right)))
+        tried = []
+        for step in range(len(surprisal) - 1) if tries and not right else ():
+            won = int(rng.binomial(tries, 0.8 if step < place else model.repaired))
+            tried.append((step, won, tries - won))
+        shown.append(evidence(seen, bool(right), tried))
         truth.append(place)
     return shown, truth
 
@@ -98,6 +111,13 @@ def test_bias_weight_and_harmless_errors_are_learnt_without_labels():
     best = [int(np.argmax(first_error_posterior(MODEL, chain))) for chain in shown]
     right, attainable = (np.mean(np.array(g) == truth) for g in (guessed, best))
     assert right > attainable - 0.01
+
+
+def test_how_often_errors_are_repaired_is_learnt_without_labels():
+    shown, _ = simulated(3000, MODEL, seed=5, tries=2)
+    found = fit_error_model(shown)
+    assert found.repaired == pytest.approx(MODEL.repaired, abs=0.02)
+    assert found.harmless == pytest.approx(MODEL.harmless, abs=0.04)
 
 
 def test_probabilities_are_kept():
@@ -174,14 +194,25 @@ def test_trials_speak_for_what_lies_before_and_after_them():
     events = [*rollouts(chain, 0, [RIGHT] * 3), *rollouts(chain, 1, [WRONG] * 3)]
     found = gather([chain, solved], events, settings).weighed[0]
     assert found.answer_right is False
-    assert int(np.argmax(found.log_likelihood)) == 1
-    assert first_error_posterior(MODEL, found)[1] > 0.9
+    assert (found.successes.tolist(), found.failures.tolist()) == ([3, 0, 0, 0], [0, 3, 0, 0])
+    assert first_error_posterior(MODEL, found)[1] > 0.85
 
 
 def test_a_problem_that_nobody_solved_blames_no_step():
     chain = chain_of(WRONG, 1.0, 1.0, 1.0)
     found = gather([chain], rollouts(chain, 0, [WRONG] * 9), make_settings()).weighed[0]
-    assert found.log_likelihood.tolist() == [0.0] * 4
+    assert found.failures.tolist() == [0.0] * 3
+
+
+def test_behind_a_right_answer_rollouts_say_nothing():
+    """They succeed before an error that does no harm, and after it."""
+    chain = chain_of(RIGHT, 1.0, 9.0, 1.0)
+    found = gather([chain], rollouts(chain, 1, [RIGHT] * 3), make_settings()).weighed[0]
+    assert found.answer_right is True
+    assert found.successes.tolist() == [0.0] * 3
+    apart = make_settings(count_outcome=False)
+    found = gather([chain, replace(chain, id="other")], rollouts(chain, 1, [RIGHT] * 3), apart).weighed[0]
+    assert found.answer_right is None
 
 
 def test_refutations_and_proofs_are_certain():
