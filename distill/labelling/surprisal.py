@@ -194,9 +194,7 @@ def _maximised(shown: _Padded, posterior: Array, old: ErrorModel) -> ErrorModel:
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), (0.0, None)]).x
     hidden = float((1 - none_C[shown.right_C]).sum())
     harmless = (hidden + HARMLESS[0]) / (hidden + float(shown.wrong_C.sum()) + sum(HARMLESS))
-    gone_CN = (
-        at_CN.cumsum(1) * shown.wrong_C[:, None]
-    )  # the prefix up to this step is wrong; so is the answer
+    gone_CN = at_CN.cumsum(1) * shown.wrong_C[:, None]  # an error up to here, and the answer is wrong
     succeeded, failed = (float((gone_CN * x).sum()) for x in (shown.successes_CN, shown.failures_CN))
     repaired = (succeeded + REPAIRED[0]) / (succeeded + failed + sum(REPAIRED))
     return ErrorModel(float(found[1]), float(found[0]), harmless, repaired, old.mean, old.scale)
