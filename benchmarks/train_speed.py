@@ -56,7 +56,6 @@ def run_ours(given: dict[str, Any], packed: bool) -> dict[str, Any]:
     from transformers import PrinterCallback, TrainingArguments
 
     from distill.config import LoraSettings
-    from distill.verifier.chain_attention import chain_attention
     from distill.verifier.collate import Collator
     from distill.verifier.data import pad_id
     from distill.verifier.fused_lora import fused_lora
@@ -75,7 +74,7 @@ def run_ours(given: dict[str, Any], packed: bool) -> dict[str, Any]:
     )  # fmt: skip
     trainer = StepTrainer(model, asked, Collator(fill, packed), train_dataset=rows["train"])
     trainer.remove_callback(PrinterCallback)
-    with fused_lora(model), chain_attention(model):
+    with fused_lora(model):
         found = timed(trainer, rows["train"])
     return found | {"final_loss": validation_loss(trainer.model, rows["validation"], fill)}
 

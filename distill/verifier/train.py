@@ -26,7 +26,6 @@ from transformers import (
 from distill.config import VerifierSettings
 from distill.errors import VerifierError
 from distill.verifier.batching import context_length
-from distill.verifier.chain_attention import chain_attention
 from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
@@ -258,7 +257,7 @@ def _run(trainer: StepTrainer, checkpoint: Path | None) -> float:
     began = time.monotonic()
     assert trainer.model is not None
     uncast = disable_input_dtype_casting(trainer.model, active=trainer.args.bf16)
-    with quiet_transformers(), uncast, fused_lora(trainer.model), chain_attention(trainer.model):
+    with quiet_transformers(), uncast, fused_lora(trainer.model):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.monotonic() - began
 
