@@ -250,3 +250,18 @@ def test_verifiers_of_several_seeds_are_shown_by_mean_and_each(bench: ModuleType
     assert "| 2 | 85.0 (80.0, 90.0) | 90.0 (90.0, 90.0) |" in labelling_verifier.row(
         "m", found | {"trained": trained}
     )
+
+
+def test_gaps_to_exact_truth_are_of_each_set_s_mean():
+    import labelling_verifier
+
+    def trained(*values):
+        both = [{kind: {"f1": {"value": value}} for kind in ("verifier", "hybrid")} for value in values]
+        return {"trained": both}
+
+    first = {labelling_verifier.TRUTH: trained(0.9, 0.8), "m": trained(0.8)}
+    second = {labelling_verifier.TRUTH: trained(0.9), "m": trained(0.8, 0.9)}
+    lines = labelling_verifier.gap_lines({1: second, 0: first, 2: {"m": trained(0.1)}}, "m")
+    said = "m behind exact truth: set 0: 5.0, set 1: 5.0; mean 5.0, standard error 0.0"
+    assert lines == [f"verifier, {said}", f"hybrid, {said}"]
+    assert labelling_verifier.gap_lines({0: {"m": trained(0.1)}}, "m")[0].endswith("not measured")
