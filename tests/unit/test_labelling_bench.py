@@ -252,7 +252,7 @@ def test_verifiers_of_several_seeds_are_shown_by_mean_and_each(bench: ModuleType
     )
 
 
-def test_gaps_to_exact_truth_are_of_each_set_s_mean():
+def test_gaps_to_exact_truth_are_of_each_set_s_mean(bench: ModuleType) -> None:
     import labelling_verifier
 
     def trained(*values):
