@@ -68,6 +68,7 @@ class _FusedLora(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+        """y of the module's equations; x and x A' are kept."""
         x_TI = x.reshape(-1, x.shape[-1])
         low_TR = x_TI @ down.T
         y_TO = (x_TI @ weight.T).addmm_(low_TR, up.T, alpha=scale)
@@ -77,6 +78,7 @@ class _FusedLora(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x, A and B; the dense weight is frozen."""
         x_TI, low_TR, weight, down, up = ctx.saved_tensors
         dy_TO = grads[0].reshape(-1, grads[0].shape[-1])
         dlow_TR = (dy_TO @ up).mul_(ctx.scale)
