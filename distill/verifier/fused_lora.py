@@ -53,6 +53,7 @@ def _fused(layer: LoraLinear) -> Callable[..., Tensor]:
     down, up, scale = layer.lora_A[name], layer.lora_B[name], layer.scaling[name]
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
+        """What the layer gives for x, under autocast in its precision."""
         dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
