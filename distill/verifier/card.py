@@ -85,10 +85,12 @@ def _load_model(folder: str) -> list[str]:
 
 def _load_adapter(folder: str, base: AdapterBase) -> list[str]:
     told = f", quantization_config={NF4_BASE}" if base.quantised else ""
+    body = "(m := model.get_base_model()), m.base_model_prefix"
     return [
         "import peft, torch, transformers as hf",
         f"tok = hf.AutoTokenizer.from_pretrained({folder!r})",
         f"model = peft.AutoPeftModelForTokenClassification.from_pretrained({folder!r}, num_labels=2{told})",
+        *([f"del getattr({body}).layers[{base.layers}:]"] if base.layers else []),
     ]
 
 
@@ -150,7 +152,8 @@ def _of_base(base: AdapterBase | None) -> str:
     if base is None:
         return ""
     precision = "in NF4, as in training" if base.quantised else "not quantised"
-    return f"\nThe base is `{base.model}`, {precision}; `adapter_config.json` says where it lay here.\n"
+    kept = f"its first {base.layers} layers, " if base.layers else ""
+    return f"\nThe base is `{base.model}`, {kept}{precision}; `adapter_config.json` says where it lay here.\n"
 
 
 def _limits(package: Package) -> str:

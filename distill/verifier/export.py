@@ -88,7 +88,7 @@ def export(
     }
     best = choose(figures)
     f1_full = f1_estimate(full.predicted, *resampled) if full else None
-    described = {"base": trained.base, "libraries": library_versions()} | provenance
+    described = {"base": trained.base, "layers": trained.layers, "libraries": library_versions()} | provenance
     package = packaged(best, figures, measured[best], f1_full, bench.chain_format, work / best, described)
     put_in_place(work / best, folder, package)
     shutil.rmtree(work)

@@ -48,16 +48,20 @@ LARGEST_ROUND_TRIP_ERROR = 0.2
 
 def load_trained(trained: TrainResult, chain_format: ChainFormat) -> Verifier:
     """The model as it was trained: adapter on its own base, exact float arithmetic, uncalibrated."""
-    base = load_classifier(trained.base, trained.quantised, pick_device())
     with quiet_transformers():
-        model = PeftModel.from_pretrained(base, str(trained.adapter))
+        model = PeftModel.from_pretrained(_base(trained, trained.quantised), str(trained.adapter))
     return Verifier(model, load_tokenizer(trained.base), chain_format)
+
+
+def _base(trained: TrainResult, quantised: bool) -> PreTrainedModel:
+    """The layers that were trained on, afresh."""
+    return load_classifier(trained.base, quantised, pick_device(), trained.layers)
 
 
 def build_adapter_form(trained: TrainResult, folder: Path) -> None:
     """The 4-bit base as it was trained on, the trained head in it, the LoRA beside it in the same
     folder, where `from_pretrained` finds and attaches it by itself."""
-    model = load_classifier(trained.base, True, pick_device())
+    model = _base(trained, True)
     weights = load_file(trained.adapter / ADAPTER_WEIGHTS)
     head = {key.removeprefix(HEAD_PREFIX): weights.pop(key) for key in list(weights) if _is_head(key)}
     getattr(model, HEAD).load_state_dict(head)
@@ -123,9 +127,9 @@ def replace_by_dequantised(model: nn.Module, quantised: nn.Module) -> None:
 def merge(trained: TrainResult) -> PreTrainedModel:
     """The trained model without adapter, in float32 on the CPU: LoRA merged into the weights that it was
     trained on (of an NF4 base, those that its 4-bit layers stand for)."""
-    model = load_classifier(trained.base, False, torch.device("cpu"))
+    model = load_classifier(trained.base, False, torch.device("cpu"), trained.layers)
     if trained.quantised:
-        replace_by_dequantised(model, load_classifier(trained.base, True, pick_device()))
+        replace_by_dequantised(model, _base(trained, True))
     with quiet_transformers():
         return PeftModel.from_pretrained(model, str(trained.adapter)).merge_and_unload()
 

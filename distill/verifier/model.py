@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -65,8 +66,11 @@ def nf4_config(device: torch.device) -> BitsAndBytesConfig:
     )
 
 
-def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrainedModel:
-    """A base (or a saved classifier) as a two-label token classifier; LABEL_1 means correct.
+def load_classifier(
+    model: str, quantise: bool, device: torch.device, layers: int | None = None
+) -> PreTrainedModel:
+    """A base (or a saved classifier), or its first `layers` alone, as a two-label token classifier; LABEL_1
+    means correct.
 
     Whatever is not quantised is held in float32 (embeddings, norms, head), on a GPU too: a head that
     is trained in bfloat16 loses small updates.
@@ -76,13 +80,15 @@ def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrai
     would spend its updates on unlearning that.
 
     Raises:
-        VerifierError: there is no model, it has a head of other labels, or the architecture has no
-            token-classification head named `score`.
+        VerifierError: there is no model, it has a head of other labels or fewer than `layers`, or the
+            architecture has no token-classification head named `score`.
     """
     quantisation = {"quantization_config": nf4_config(device), "device_map": {"": device}} if quantise else {}
     with quiet_transformers(), _told(model):
         config = AutoConfig.from_pretrained(resolve_base(model), num_labels=2)
         config.classifier_dropout = 0.0
+        if layers:
+            _keep_first(config, layers, model)
         loaded, told = AutoModelForTokenClassification.from_pretrained(
             resolve_base(model), config=config, dtype=torch.float32, output_loading_info=True, **quantisation
         )
@@ -97,6 +103,20 @@ def load_classifier(model: str, quantise: bool, device: torch.device) -> PreTrai
     loaded.config.use_cache = False
     keep_unpacked(loaded)
     return loaded if quantise else loaded.to(device)
+
+
+def _keep_first(config: PreTrainedConfig, layers: int, model: str) -> None:
+    """Make `config` one of the first `layers` alone; lists with an item a layer are cut alike."""
+    body = config.get_text_config()
+    whole = body.num_hidden_layers
+    if layers > whole:
+        raise VerifierError(
+            f"expected verifier.layers of at most {whole}, those of the base '{model}', found {layers}"
+        )
+    for name, value in list(vars(body).items()):
+        if isinstance(value, list) and len(value) == whole:
+            setattr(body, name, value[:layers])
+    body.num_hidden_layers = layers
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:

@@ -22,10 +22,11 @@ format; `lora`: the plain adapter."""
 
 @dataclass(frozen=True, slots=True)
 class AdapterBase:
-    """The model that a plain adapter was trained on; `quantised`: in NF4."""
+    """The model that a plain adapter was trained on; `quantised`: in NF4; `layers`: its first ones alone."""
 
     model: str
     quantised: bool
+    layers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Verifier:
 
 def _load(folder: Path, package: Package, device: torch.device) -> PreTrainedModel | PeftModel:
     if package.base:
-        base = load_classifier(package.base.model, package.base.quantised, device)
+        base = load_classifier(package.base.model, package.base.quantised, device, package.base.layers)
         return PeftModel.from_pretrained(base, str(folder))
     return AutoModelForTokenClassification.from_pretrained(folder, device_map={"": device})
 

@@ -154,7 +154,7 @@ def _build(trained: Trained, made_as: Format, folder: Path, chain_format: ChainF
 
 
 def _base(form: Form, source: TrainResult) -> AdapterBase | None:
-    return AdapterBase(source.base, source.quantised) if form == "lora" else None
+    return AdapterBase(source.base, source.quantised, source.layers) if form == "lora" else None
 
 
 def _measure(
@@ -188,6 +188,7 @@ def _described(
     f1 = f1_estimate(reference.predicted, trained.heldout, trained.resamples, trained.seed)
     provenance = {
         "base": trained.source.base,
+        "layers": trained.source.layers,
         "training": "NF4" if trained.source.quantised else "full precision",
         "libraries": library_versions(),
     }

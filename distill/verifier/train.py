@@ -88,6 +88,8 @@ class TrainResult:
     windows: int = 0
     pairs: int = 0
     processes: int = 1
+    layers: int | None = None
+    """How many of the base's layers were kept; None: all."""
     head_loss: float | None = None
     """Mean cross-entropy a labelled validation step before any adapter was trained; None where no head was
     fitted (not asked for, gone on from a checkpoint, a base with a head of its own, labels of one kind)."""
@@ -124,7 +126,7 @@ def train_verifier(
     tokenizer = load_tokenizer(settings.base)
     set_seed(seed)
     mixed = fast_bfloat16(device) if settings.precision == "auto" else settings.precision == "bfloat16"
-    base = load_classifier(settings.base, quantise, device)
+    base = load_classifier(settings.base, quantise, device, settings.layers)
     if mixed and device.type == "cpu":
         hold_unpacked(base, torch.bfloat16)
     limit = min(settings.max_length, context_length(base.config))
@@ -309,6 +311,7 @@ def _result(
     return TrainResult(
         folder=folder,
         base=settings.base,
+        layers=settings.layers,
         quantised=quantise,
         curve=curve,
         seconds=seconds,

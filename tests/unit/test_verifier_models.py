@@ -11,7 +11,7 @@ import torch
 from peft import get_peft_model
 from safetensors.torch import load_file
 from tiny_model import draw_head
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from distill.config import LoraSettings, VerifierSettings
 from distill.errors import VerifierError
@@ -150,6 +150,23 @@ def test_a_new_head_begins_at_zero_and_one_that_is_there_is_kept(base, tmp_path)
     model.save_pretrained(tmp_path)
     kept = load_classifier(str(tmp_path), False, CPU).score.weight
     assert torch.equal(kept, torch.ones_like(kept))
+
+
+def test_the_first_layers_alone_are_the_whole_model_stopped_after_them(tmp_path):
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = Qwen2Config(vocab_size=20, num_key_value_heads=2, **shape)
+    config.layer_types = ["full_attention"] * 3  # one a layer: a config of fewer layers must have fewer
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "base")
+    ids = torch.tensor([[1, 7, 3, 9]])
+    whole, cut = (load_classifier(str(tmp_path / "base"), False, CPU, layers).model for layers in (None, 2))
+    seen = []
+    whole.layers[1].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    whole(ids)
+    torch.testing.assert_close(cut(ids).last_hidden_state, whole.norm(seen[0]))
+    cut.save_pretrained(tmp_path / "cut")
+    assert AutoConfig.from_pretrained(tmp_path / "cut").num_hidden_layers == len(cut.layers) == 2
+    with pytest.raises(VerifierError, match=r"verifier.layers of at most 3, those of the base .* found 4"):
+        load_classifier(str(tmp_path / "base"), False, CPU, 4)
 
 
 def test_nothing_to_train_on_is_an_error_with_advice(base, tmp_path):

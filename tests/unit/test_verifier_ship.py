@@ -14,7 +14,7 @@ from test_verifier_models import HELDOUT, TEXTS, TRAIN, VALIDATION, base, traine
 from torch import nn
 
 from distill.errors import VerifierError
-from distill.verifier import Estimate, Verifier, read_package, size_report
+from distill.verifier import Estimate, Verifier, read_package, size_report, train_verifier
 from distill.verifier import ship as shipping
 from distill.verifier.card import loading_lines, serving_lines
 from distill.verifier.gptq import Integers, NormalFloat, body_layers, input_products, quantise_weight
@@ -141,6 +141,30 @@ def test_the_adapter_is_the_model_as_trained(
     assert package.base.quantised == quantised
     assert read_package(folder) == package
     assert scored_by_the_card(folder) == pytest.approx(scored_by_us(folder), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def shallow(source: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained on the first of the base's two layers."""
+    folder = tmp_path_factory.mktemp("shallow")
+    asked = source.settings.model_copy(update={"layers": 1, "epochs": 1.0})
+    made = train_verifier(TRAIN, VALIDATION, asked, True, folder, 7)
+    return replace(source, quantised=made, full_precision=None, settings=asked)
+
+
+@pytest.mark.parametrize("made_as", ["nf4", "w4a16", "adapter"])
+def test_a_verifier_of_the_first_layers_is_shipped_with_those_alone(
+    shallow: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_as: Any
+) -> None:
+    monkeypatch.setattr(shipping, "margins_afresh", in_this_process)
+    monkeypatch.setattr(shipping, "require_kept", lambda figures: None)  # one epoch: what 4 bits cost is noise
+    package = ship(shallow, made_as, tmp_path / made_as)
+    assert package.provenance["layers"] == 1
+    names = [path.name for path in (tmp_path / made_as).glob("*.safetensors")]
+    weights = [name for file in names for name in load_file(tmp_path / made_as / file)]
+    assert any("layers.0." in name for name in weights)
+    assert not any("layers.1." in name for name in weights)
+    assert scored_by_the_card(tmp_path / made_as) == pytest.approx(scored_by_us(tmp_path / made_as), abs=1e-4)
 
 
 def test_the_lines_of_the_card_score_w4a16_as_we_do(w4a16: Path) -> None:
