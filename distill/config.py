@@ -295,7 +295,7 @@ class VerifierSettings(Settings):
     base: str = "builtin:arith-base"
     """`builtin:NAME`, a folder relative to the working directory, or a hub name of any causal model."""
     layers: PositiveInt | None = None
-    """Keep the base's first layers only (null: all). The last ones serve writing more than judging: two thirds
+    """Keep the base's first layers only (null: all). The last serve writing more than judging: two thirds
     of them made better verifiers of human labels, in two thirds of the time (docs/guides/own_labels.md)."""
     prompt: Template = "{question}\n"
     """Template that precedes the steps; `{question}` is replaced."""

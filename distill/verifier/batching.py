@@ -25,7 +25,8 @@ def run_batched(
 ) -> list[Result]:
     """One forward pass a distinct chain, results in the order of `encoded`.
 
-    `forward(input_ids, attention_mask)` takes int64 [batch, length] and answers one row a chain;
+    `forward(input_ids, mask)` takes int64 [batch, length] and answers one row a chain; the mask, 1 where
+    there is a token, is for counting (a causal model needs none for padding that comes last);
     `read(row, chain)` turns a row into what is kept. Chains that are equal token by token (a teacher
     repeats itself) share one pass; `cuts` says which chains share a batch, of `batch_size` at most.
 

@@ -85,12 +85,16 @@ def _load_model(folder: str) -> list[str]:
 
 def _load_adapter(folder: str, base: AdapterBase) -> list[str]:
     told = f", quantization_config={NF4_BASE}" if base.quantised else ""
-    body = "(m := model.get_base_model()), m.base_model_prefix"
+    begun = ["import peft, torch, transformers as hf", f"tok = hf.AutoTokenizer.from_pretrained({folder!r})"]
+    loaded = f"from_pretrained({folder!r}, num_labels=2{told})"
+    if not base.layers:
+        return [*begun, f"model = peft.AutoPeftModelForTokenClassification.{loaded}"]
     return [
-        "import peft, torch, transformers as hf",
-        f"tok = hf.AutoTokenizer.from_pretrained({folder!r})",
-        f"model = peft.AutoPeftModelForTokenClassification.from_pretrained({folder!r}, num_labels=2{told})",
-        *([f"del getattr({body}).layers[{base.layers}:]"] if base.layers else []),
+        *begun,
+        f"name = peft.PeftConfig.from_pretrained({folder!r}).base_model_name_or_path",
+        f"base = hf.AutoModelForTokenClassification.from_pretrained(name, num_labels=2{told})",
+        f"del getattr(base, base.base_model_prefix).layers[{base.layers}:]",
+        f"model = peft.PeftModel.from_pretrained(base, {folder!r})",
     ]
 
 

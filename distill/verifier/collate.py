@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from distill.verifier.data import IGNORED, attention_mask, pad
+from distill.verifier.data import IGNORED, pad
 
 Row = dict[str, Any]
 """`input_ids`, `labels` and, with the soft loss, `soft` and `evidence`: one value a token. With the
@@ -19,7 +19,10 @@ FILL = {"labels": IGNORED, "soft": 0.0, "evidence": 0.0}
 class Collator:
     """Rows -> tensors [rows, length]; `fill` is the id of padding.
 
-    With `packed` there is no attention mask: position ids begin at 0 with every chain, from which
+    There is no attention mask. Padding comes last, where a causal model's chain never looks; without a mask
+    attention is computed for the half that is seen, by kernels that know no other.
+
+    With `packed`, where chains do share a row, position ids begin at 0 with every chain, from which
     `transformers` builds a mask that is causal within a chain and closed between chains (its sdpa, eager
     and flex attention; flash attention reads the same ids). Rows are as long as the longest chain, so
     attention costs no more than with padding, and there are at most as many of them.
@@ -36,10 +39,8 @@ class Collator:
         joined = {name: [_joined(line, name) for line in lines] for name in _columns(chains[0])}
         batch = {name: _padded(values, FILL.get(name, self.fill)) for name, values in joined.items()}
         width = batch["input_ids"].shape[1]
-        if self.packed:
+        if len(places) < len(chains):
             batch["position_ids"] = torch.stack([_positions(line, width) for line in lines])
-        else:
-            batch["attention_mask"] = attention_mask(joined["input_ids"])
         if "place" in rows[0]:
             batch["places"] = torch.tensor([row["place"] for row in rows])
         if any("partner" in row for row in rows):

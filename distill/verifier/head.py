@@ -107,8 +107,7 @@ def features(
         if number % ranks != rank:
             continue
         batch = collate([_alone(rows[i]) for i in order[begin:end]])
-        asked = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
-        hidden = _given_to_head(model, asked)
+        hidden = _given_to_head(model, batch["input_ids"].to(device))
         at = batch["labels"] != IGNORED
         target = batch.get("soft", batch["labels"].float())[at]
         found[begin] = [
@@ -131,12 +130,12 @@ def _spread(rows: list[Row]) -> list[Row]:
     return rows[:: max(1, -(-labels // MAX_STEPS))]
 
 
-def _given_to_head(model: PreTrainedModel, asked: dict[str, Tensor]) -> Tensor:
-    """The head's input [rows, length, hidden], whatever the architecture does before it."""
+def _given_to_head(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
+    """The head's input [rows, length, hidden] of ids [rows, length], whatever is done before."""
     seen: list[Tensor] = []
     hook = getattr(model, HEAD).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
-        model(**asked)
+        model(input_ids=input_ids)
     finally:
         hook.remove()
     return seen[0]

@@ -58,7 +58,7 @@ def step_logprobs(
 def _forward(model: PreTrainedModel) -> Forward:
     def token_logprobs(input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """log p(token t | tokens before t): float [batch, length], 0 at the first token."""
-        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+        logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1].float()
         chosen = logits.gather(-1, input_ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
         return torch.nn.functional.pad(chosen, (1, 0)).cpu()
 

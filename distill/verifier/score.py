@@ -151,7 +151,7 @@ class Verifier:
 
     def _forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         self.computed_tokens += int(mask.sum())
-        logits = self.model(input_ids=input_ids, attention_mask=mask).logits.float()
+        logits = self.model(input_ids=input_ids).logits.float()
         return (logits[..., 1] - logits[..., 0]).cpu()
 
     def _count_truncated(self, margins: Sequence[Sequence[float]]) -> None:

@@ -95,5 +95,7 @@ def test_a_batch_is_padded_to_its_own_longest_row(tokenizer):
     rows = encode_set(tokenizer, items, FORMAT, 512).rows
     batch = Collator(0)(rows)
     assert batch["input_ids"].shape == batch["labels"].shape == (2, max(len(r["input_ids"]) for r in rows))
-    assert batch["attention_mask"].sum() == sum(len(r["input_ids"]) for r in rows)
+    assert batch["input_ids"][0].tolist() == rows[0]["input_ids"] + [0] * (
+        len(rows[1]["input_ids"]) - len(rows[0]["input_ids"])
+    )
     assert (batch["labels"] != -100).sum() == 2

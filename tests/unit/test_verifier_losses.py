@@ -142,8 +142,17 @@ def test_packed_and_unpacked_logits_are_equal(base: Path, attention: str, quanti
     padded = logits_of_steps(model, Collator(0)(rows), rows, [[i] for i in range(len(rows))])
     packed = logits_of_steps(model, Collator(0, packed=True)(rows), rows, lines)
     assert [len(padded[i]) for i in range(len(rows))] == [len(item.steps) for item in ITEMS]
-    for i in range(len(rows)):
-        assert torch.allclose(padded[i], packed[i], atol=1e-4)
+    for i, row in enumerate(rows):
+        [alone] = logits_of_steps(model, Collator(0)([row]), [row], [[0]]).values()
+        assert torch.allclose(padded[i], alone, atol=1e-4)
+        assert torch.allclose(packed[i], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_chains_of_which_none_shares_a_row_need_no_mask(packed: bool) -> None:
+    """Then attention runs by the causal kernels."""
+    rows = [{"input_ids": [1] * length, "labels": [-100] * (length - 1) + [1]} for length in (5, 4, 3)]
+    assert set(Collator(0, packed)(rows)) == {"input_ids", "labels"}
 
 
 def logits_of_steps(

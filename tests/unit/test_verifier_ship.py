@@ -157,7 +157,9 @@ def test_a_verifier_of_the_first_layers_is_shipped_with_those_alone(
     shallow: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_as: Any
 ) -> None:
     monkeypatch.setattr(shipping, "margins_afresh", in_this_process)
-    monkeypatch.setattr(shipping, "require_kept", lambda figures: None)  # one epoch: what 4 bits cost is noise
+    monkeypatch.setattr(
+        shipping, "require_kept", lambda figures: None
+    )  # one epoch: what 4 bits cost is noise
     package = ship(shallow, made_as, tmp_path / made_as)
     assert package.provenance["layers"] == 1
     names = [path.name for path in (tmp_path / made_as).glob("*.safetensors")]
