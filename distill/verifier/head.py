@@ -5,12 +5,17 @@ head fitted first, adapters trained from there (LP-FT). From a head of zero the 
 the head has turned, and the first updates bend features towards an arbitrary direction.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -87,6 +92,25 @@ def fit_head(
         head.weight.copy_(torch.stack([-weight_H / 2, weight_H / 2]))
         head.bias.copy_(torch.stack([-bias / 2, bias / 2]))
     return found
+
+
+def keep_head(model: PreTrainedModel, fit: HeadFit, path: Path) -> None:
+    """Write the fitted head to `path`, whole or not at all: a training that dies after it need not read all
+    chains again."""
+    weights = {name: given.detach().contiguous() for name, given in getattr(model, HEAD).named_parameters()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(weights, partial, metadata={"fit": json.dumps(asdict(fit))})
+    os.replace(partial, path)
+
+
+def kept_head(model: PreTrainedModel, path: Path) -> HeadFit | None:
+    """Put the head that `keep_head` wrote into `model`; None, and the head as it was, where there is none."""
+    if not path.exists():
+        return None
+    getattr(model, HEAD).load_state_dict(load_file(path))
+    with safe_open(path, "pt") as kept:
+        return HeadFit(**json.loads(kept.metadata()["fit"]))
 
 
 def is_trained(model: PreTrainedModel) -> bool:

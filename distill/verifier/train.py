@@ -30,7 +30,7 @@ from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
 from distill.verifier.fused_lora import fused_lora
-from distill.verifier.head import Fitting, fit_head, is_trained
+from distill.verifier.head import Fitting, fit_head, is_trained, keep_head, kept_head
 from distill.verifier.model import (
     hold_unpacked,
     load_classifier,
@@ -53,6 +53,8 @@ from distill.verifier.training_parts import (
 
 RESULT_FILE = "training.json"
 ADAPTER = "adapter"
+HEAD_FILE = "head.safetensors"
+"""The fitted head of a training that has not ended."""
 LOGGED_POINTS = 60
 
 
@@ -92,7 +94,7 @@ class TrainResult:
     """How many of the base's layers were kept; None: all."""
     head_loss: float | None = None
     """Mean cross-entropy a labelled validation step before any adapter was trained; None where no head was
-    fitted (not asked for, gone on from a checkpoint, a base with a head of its own, labels of one kind)."""
+    fitted (not asked for, a base with a head of its own, labels of one kind)."""
 
     @property
     def adapter(self) -> Path:
@@ -139,10 +141,12 @@ def train_verifier(
     _require_validation(validation_set, limit)
     with arguments.main_process_first(desc="looking for checkpoints"):
         resumed = last_checkpoint(folder)
-    head = None
-    if settings.fit_head and not resumed and not is_trained(base):
+        head = kept_head(base, folder / HEAD_FILE)
+    if settings.fit_head and not (resumed or head or is_trained(base)):
         at_once, fill = arguments.per_device_eval_batch_size, pad_id(tokenizer)
         head = fit_head(base, train_set, validation_set, at_once, fill, mixed, _fitting(on_progress))
+        if head and arguments.process_index == 0:
+            keep_head(base, head, folder / HEAD_FILE)
     model = get_peft_model(base, lora_config(settings.lora))
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     seconds = _run(trainer, resumed)
@@ -340,6 +344,7 @@ def _save(model: PeftModel, result: TrainResult) -> None:
     write_json(result.folder / RESULT_FILE, asdict(result) | {"folder": None})
     for checkpoint in result.folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
+    (result.folder / HEAD_FILE).unlink(missing_ok=True)
 
 
 def _require_validation(validation: EncodedSet, limit: int) -> None:

@@ -122,6 +122,25 @@ def test_a_finished_training_is_not_done_again(trained):
     assert not seen
 
 
+def test_a_head_is_not_fitted_again_after_a_death(base, trained, tmp_path):
+    seen = []
+
+    def die_when_training(step, total, figures):
+        seen.append("head" in figures)
+        if not seen[-1]:
+            raise KeyboardInterrupt
+
+    for fitted in (True, False):
+        with pytest.raises(KeyboardInterrupt):
+            train_verifier(TRAIN, VALIDATION, trained.settings, True, tmp_path, 7, die_when_training)
+        assert any(seen) == fitted
+        assert last_checkpoint(tmp_path) is None
+        seen.clear()
+    ended = train_verifier(TRAIN, VALIDATION, trained.settings, True, tmp_path, 7)
+    assert (ended.head_loss, ended.curve) == (trained.nf4.head_loss, trained.nf4.curve)
+    assert {p.name for p in tmp_path.iterdir()} == {"adapter", "training.json"}
+
+
 def test_a_training_that_dies_goes_on_and_ends_the_same(base, trained, tmp_path):
     def die_at_12(step, total, figures):
         if step >= 12 and "head" not in figures:
@@ -137,6 +156,7 @@ def test_a_training_that_dies_goes_on_and_ends_the_same(base, trained, tmp_path)
     resumed = train_verifier(TRAIN, VALIDATION, trained.settings, True, tmp_path, 7)
     assert resumed.resumed_from == int(whole.name.split("-")[1])
     assert resumed.steps == trained.nf4.steps
+    assert resumed.head_loss == trained.nf4.head_loss
     ours, theirs = (
         load_file(result.adapter / "adapter_model.safetensors") for result in (resumed, trained.nf4)
     )
