@@ -31,6 +31,7 @@ import labelling_verifier
 from labelling_claims import OURS, RIVALS, standard
 from labelling_promises import promises
 from labelling_replay import Replayed
+from labelling_verifier import ChainSet
 from record import RESULTS, record
 
 from distill.config import LabellingSettings
@@ -260,22 +261,24 @@ def plot(found: Mapping[str, list[Figures]], target: Path) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
-def compare_verifiers(names: Sequence[str], seeds: int, chains: int) -> None:
+def compare_verifiers(names: Sequence[str], seeds: int, chains: ChainSet) -> None:
     """Print the table of verifiers by whose labels they were trained on, add them to the set's JSON, and
-    print the gaps of all sets measured so far."""
+    print the gaps of all sets of that size measured so far."""
     given = {name: FAMILIES[name][DEFAULT[name]] for name in labelling_claims.RIVALS}
     methods: dict[str, Mapping[str, Any]] = {labelling_verifier.TRUTH: {}, "adaptive": {}} | given
     found = labelling_verifier.compare({name: methods[name] for name in names or methods}, seeds, chains)
     print(labelling_verifier.table(found))
     known = _measured(chains)
-    command = "python benchmarks/labelling.py --verifier" + (f" --set {chains}" if chains else "")
-    record(labelling_verifier.result_name(chains), command, known | found)
-    sets = {chains: figures for chains in range(SETS) if (figures := _measured(chains))}
+    command = "python benchmarks/labelling.py --verifier" + (f" --set {chains.seed}" if chains.seed else "")
+    command += f" --problems {chains.problems}" if chains.problems else ""
+    record(chains.result, command, known | found)
+    alike = [chains._replace(seed=seed) for seed in range(SETS)]
+    sets = {one.seed: figures for one in alike if (figures := _measured(one))}
     print("\n".join(labelling_verifier.gap_lines(sets, "adaptive")))
 
 
-def _measured(chains: int) -> Figures:
-    path = RESULTS / f"{labelling_verifier.result_name(chains)}.json"
+def _measured(chains: ChainSet) -> Figures:
+    path = RESULTS / f"{chains.result}.json"
     return json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
 
 
@@ -287,10 +290,12 @@ def main() -> None:
     parser.add_argument("--verifier", action="store_true")
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each method's labels")
     parser.add_argument("--set", type=int, default=0, choices=range(SETS), help="chains of another seed")
+    parser.add_argument("--problems", type=int, help="problems to label and train on, instead of 1,100")
     parser.add_argument("--only", default="", help="methods whose labels to train on, with commas between")
     asked = parser.parse_args()
     if asked.verifier:
-        compare_verifiers([name for name in asked.only.split(",") if name], asked.seeds, asked.set)
+        names = [name for name in asked.only.split(",") if name]
+        compare_verifiers(names, asked.seeds, ChainSet(asked.set, asked.problems))
         return
     bank = Bank(asked.bank, labelling_banks.read(labelling_banks.DATA / f"bank-{asked.bank}.jsonl.gz"))
     found = measure(bank, asked.quick)

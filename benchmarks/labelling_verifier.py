@@ -3,6 +3,7 @@
     python benchmarks/labelling.py --verifier                                 # every method, one seed (long)
     python benchmarks/labelling.py --verifier --seeds 3 --only "exact truth,adaptive"
     python benchmarks/labelling.py --verifier --seeds 2 --only "exact truth,adaptive" --set 1   # other chains
+        --problems 3300: so many to label and train on (the quickstart has 1,100)
 
 One run folder a set: problems and chains are written once, and the methods differ from the evidence on. A
 training is the quickstart's, in NF4 and measured as it was trained (no export), on the set's held-out chains;
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import checkers
 from distill.artifacts import RunFolder, read_records
@@ -51,9 +52,30 @@ RUN = "bench-labels"
 Figures = dict[str, Any]
 
 
-def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int, chains: int) -> dict[str, Figures]:
+class ChainSet(NamedTuple):
+    """Chains to label and train on: the seed that makes them, how many problems (None: the quickstart's)."""
+
+    seed: int
+    problems: int | None = None
+
+    @property
+    def run(self) -> str:
+        """Name of the run folder."""
+        return self._named(RUN, "-")
+
+    @property
+    def result(self) -> str:
+        """Under which name the figures are kept."""
+        return self._named("labelling_verifier", "_")
+
+    def _named(self, begin: str, sign: str) -> str:
+        size = f"{self.problems}problems" if self.problems else ""
+        return sign.join(filter(None, [begin, str(self.seed or ""), size]))
+
+
+def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int, chains: ChainSet) -> dict[str, Figures]:
     """For each method (settings of `labelling`) the labels and the verifiers trained on them; `TRUTH` stands
-    for the exact first errors of the same chains. `chains` is the seed of the set."""
+    for the exact first errors of the same chains."""
     found = {}
     for name, given in methods.items():
         recipe = _recipe(name, given, chains)
@@ -72,16 +94,13 @@ def compare(methods: Mapping[str, Mapping[str, Any]], seeds: int, chains: int) -
     return found
 
 
-def _run(chains: int) -> str:
-    return f"{RUN}-{chains}" if chains else RUN
-
-
-def _recipe(name: str, given: Mapping[str, Any], chains: int) -> Recipe:
-    overrides = [f"name={_run(chains)}", f"seed={chains}", "verifier.compare_full_precision=false"]
+def _recipe(name: str, given: Mapping[str, Any], chains: ChainSet) -> Recipe:
+    overrides = [f"name={chains.run}", f"seed={chains.seed}", "verifier.compare_full_precision=false"]
+    overrides += [f"problems.count={chains.problems}"] if chains.problems else []
     overrides += [f"labelling.{key}={json.dumps(value)}" for key, value in given.items()]
     if name == TRUTH:
         execute(load_recipe("quickstart", overrides), ProgressView(), last="labels")
-        overrides.append(f"labelling.reviews={_truth_file(Path('runs') / _run(chains))}")
+        overrides.append(f"labelling.reviews={_truth_file(Path('runs') / chains.run)}")
     return load_recipe("quickstart", overrides)
 
 
@@ -179,11 +198,6 @@ def _cell(measured: Sequence[Mapping[str, float]]) -> str:
 def table(found: Mapping[str, Figures]) -> str:
     """Markdown: one method a line."""
     return "\n".join([HEAD, *(row(name, figures) for name, figures in found.items())])
-
-
-def result_name(chains: int) -> str:
-    """Under which name the figures of a set are kept."""
-    return f"labelling_verifier_{chains}" if chains else "labelling_verifier"
 
 
 def gap_lines(sets: Mapping[int, Mapping[str, Figures]], method: str) -> list[str]:

@@ -265,3 +265,12 @@ def test_gaps_to_exact_truth_are_of_each_set_s_mean(bench: ModuleType) -> None:
     said = "m behind exact truth: set 0: 5.0, set 1: 5.0; mean 5.0, standard error 0.0"
     assert lines == [f"verifier, {said}", f"hybrid, {said}"]
     assert labelling_verifier.gap_lines({0: {"m": trained(0.1)}}, "m")[0].endswith("not measured")
+
+
+def test_sets_of_chains_are_kept_apart_by_seed_and_size(bench: ModuleType) -> None:
+    import labelling_verifier
+
+    sets = [labelling_verifier.ChainSet(*given) for given in ((0,), (2,), (0, 3300), (2, 3300))]
+    runs = ["bench-labels", "bench-labels-2", "bench-labels-3300problems", "bench-labels-2-3300problems"]
+    assert [one.run for one in sets] == runs
+    assert [one.result for one in sets][::3] == ["labelling_verifier", "labelling_verifier_2_3300problems"]
