@@ -32,6 +32,7 @@ from distill.verifier.encoded_set import EncodedSet, encode_set
 from distill.verifier.fused_lora import fused_lora
 from distill.verifier.head import Fitting, fit_head, is_trained, keep_head, kept_head
 from distill.verifier.model import (
+    HEAD,
     hold_unpacked,
     load_classifier,
     load_tokenizer,
@@ -111,7 +112,7 @@ def train_verifier(
     seed: int,
     on_progress: Progress = lambda step, total, figures: None,
 ) -> TrainResult:
-    """Fit a `score` head to step labels, then train LoRA and head; `quantise` puts the base in NF4 (QLoRA).
+    """Fit a `score` head to step labels, then train LoRA before it (both, where none was fitted); `quantise` puts the base in NF4 (QLoRA).
 
     `on_progress(step, total_steps, figures)` is called at every logged point, and before them as
     `(rows, total_rows, {"head": share})` while the head is fitted. The result is a
@@ -148,6 +149,8 @@ def train_verifier(
         if head and arguments.process_index == 0:
             keep_head(base, head, folder / HEAD_FILE)
     model = get_peft_model(base, lora_config(settings.lora))
+    if head:
+        getattr(model.get_base_model(), HEAD).requires_grad_(False)  # it says what the adapters are to bring out
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     seconds = _run(trainer, resumed)
     result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, validation_set.chains)
