@@ -3,6 +3,10 @@
 "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution" (arXiv 2202.10054): a
 head fitted first, adapters trained from there (LP-FT). From a head of zero the adapters learn nothing until
 the head has turned, and the first updates bend features towards an arbitrary direction.
+
+Then the head stays as it is. Adam moves every weight by about the learning rate, and hidden states are large:
+a rate that suits adapters moves margins by whole units an update, and the head's gradients, several times
+those of the adapters, leave them nothing when all are clipped together (figures: docs/log.md).
 """
 
 import json

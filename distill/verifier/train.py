@@ -112,7 +112,8 @@ def train_verifier(
     seed: int,
     on_progress: Progress = lambda step, total, figures: None,
 ) -> TrainResult:
-    """Fit a `score` head to step labels, then train LoRA before it (both, where none was fitted); `quantise` puts the base in NF4 (QLoRA).
+    """Fit a `score` head to step labels, then train LoRA (and a head that was not fitted); `quantise` puts
+    the base in NF4 (QLoRA).
 
     `on_progress(step, total_steps, figures)` is called at every logged point, and before them as
     `(rows, total_rows, {"head": share})` while the head is fitted. The result is a
@@ -150,7 +151,7 @@ def train_verifier(
             keep_head(base, head, folder / HEAD_FILE)
     model = get_peft_model(base, lora_config(settings.lora))
     if head:
-        getattr(model.get_base_model(), HEAD).requires_grad_(False)  # it says what the adapters are to bring out
+        getattr(model.get_base_model(), HEAD).requires_grad_(False)  # see `distill.verifier.head`
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     seconds = _run(trainer, resumed)
     result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, validation_set.chains)

@@ -136,7 +136,10 @@ def test_a_head_is_not_fitted_again_after_a_death(base, trained, tmp_path):
         assert any(seen) == fitted
         assert last_checkpoint(tmp_path) is None
         seen.clear()
+    fitted_head = load_file(tmp_path / "head.safetensors")["weight"]
     ended = train_verifier(TRAIN, VALIDATION, trained.settings, True, tmp_path, 7)
+    stays = load_file(ended.adapter / "adapter_model.safetensors")["base_model.model.score.weight"]
+    assert torch.equal(stays, fitted_head)
     assert (ended.head_loss, ended.curve) == (trained.nf4.head_loss, trained.nf4.curve)
     assert {p.name for p in tmp_path.iterdir()} == {"adapter", "training.json"}
 
