@@ -4,9 +4,8 @@
 head fitted first, adapters trained from there (LP-FT). From a head of zero the adapters learn nothing until
 the head has turned, and the first updates bend features towards an arbitrary direction.
 
-Then the head stays as it is. Adam moves every weight by about the learning rate, and hidden states are large:
-a rate that suits adapters moves margins by whole units an update, and the head's gradients, several times
-those of the adapters, leave them nothing when all are clipped together (figures: docs/log.md).
+Then the head stays as it is. Where hidden states are large its gradients are several times those of the
+adapters and leave them little when all are clipped together (figures: docs/log.md).
 """
 
 import json
