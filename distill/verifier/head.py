@@ -12,22 +12,25 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from torch.nn.utils.rnn import pad_sequence
+from transformers import EvalPrediction, PreTrainedModel
 
 from distill.verifier.batching import cuts
 from distill.verifier.collate import Collator, Row
-from distill.verifier.data import IGNORED
+from distill.verifier.data import IGNORED, pad
 from distill.verifier.encoded_set import EncodedSet
 from distill.verifier.model import HEAD
+from distill.verifier.training_parts import first_error_metrics
 
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """Weights of half the squared norm against the mean loss, tried in this order."""
@@ -41,11 +44,13 @@ Fitting = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class HeadFit:
     """What the head was fitted on: labelled steps, the penalty that validation chose, and the mean
-    cross-entropy a labelled validation step before any adapter was trained."""
+    cross-entropy a labelled validation step before any adapter was trained. `figures` (`eval_f1`, ...) are
+    those of a validation at that time."""
 
     steps: int
     penalty: float
     validation_loss: float
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ def fit_head(
     if not 0 < float(learnt.target_S.mean()) < 1:
         return None
     weight_H, bias, found = _best(learnt, held)
+    found = replace(found, figures=_figures(held.hidden_SH @ weight_H + bias, known))
     head = cast(nn.Linear, getattr(model, HEAD))
     with torch.no_grad():
         head.weight.copy_(torch.stack([-weight_H / 2, weight_H / 2]))
@@ -97,10 +103,23 @@ def fit_head(
     return found
 
 
-def keep_head(model: PreTrainedModel, fit: HeadFit, path: Path) -> None:
+def _figures(margins_S: Tensor, rows: Sequence[Row]) -> dict[str, float]:
+    """Validation figures by the margins of the labelled steps of `rows`, in the order of `features`. Rows
+    without a `place` are a chain each."""
+    ordered = [rows[i] for i in _by_length(rows)]
+    labels = [[label for label in row["labels"] if label != IGNORED] for row in ordered]
+    margins = margins_S.split([len(own) for own in labels])
+    places = np.array([row.get("place", (i, 0)) for i, row in enumerate(ordered)])
+    shown = pad_sequence(list(margins), batch_first=True).numpy()
+    told = EvalPrediction(shown, cast(tuple[np.ndarray], (pad(labels, IGNORED).numpy(), places)))
+    found = first_error_metrics(told)
+    return {f"eval_{'loss' if name == 'nll' else name}": float(value) for name, value in found.items()}
+
+
+def keep_head(head: nn.Linear, fit: HeadFit, path: Path) -> None:
     """Write the fitted head to `path`, whole or not at all: a training that dies after it need not read all
     chains again."""
-    weights = {name: given.detach().contiguous() for name, given in getattr(model, HEAD).named_parameters()}
+    weights = {name: given.detach().contiguous() for name, given in head.named_parameters()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     save_file(weights, partial, metadata={"fit": json.dumps(asdict(fit))})
@@ -125,7 +144,7 @@ def features(
     model: PreTrainedModel, rows: Sequence[Row], at_once: int, fill: int, done: Callable[[int], None]
 ) -> Features:
     """Hidden states that the head is given at every labelled step of `rows`, from all processes together."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    order = _by_length(rows)
     batches = cuts([len(rows[i]["input_ids"]) for i in order], at_once)
     ranks, rank = _processes()
     found: dict[int, list[Tensor]] = {}
@@ -145,6 +164,10 @@ def features(
         done(end)
     parts = [part for _, part in sorted(_gathered(found).items())]
     return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _by_length(rows: Sequence[Row]) -> list[int]:
+    return sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
 
 
 def _alone(row: Row) -> Row:

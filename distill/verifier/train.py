@@ -30,7 +30,7 @@ from distill.verifier.collate import Collator
 from distill.verifier.data import ChainFormat, Example, pad_id
 from distill.verifier.encoded_set import EncodedSet, encode_set
 from distill.verifier.fused_lora import fused_lora
-from distill.verifier.head import Fitting, fit_head, is_trained, keep_head, kept_head
+from distill.verifier.head import Fitting, HeadFit, fit_head, is_trained, keep_head, kept_head
 from distill.verifier.model import (
     HEAD,
     hold_unpacked,
@@ -67,7 +67,8 @@ class TrainResult:
     validation figures `eval_loss`, `eval_f1`, `eval_accuracy_erroneous`, `eval_accuracy_correct`,
     `eval_threshold`. `truncated_steps` counts labelled steps lost to `max_length`, from `cut_chains`
     chains, and `windows` the extra windows that long chains took; `seconds` is the
-    wall time of the last call (a resumed training counts from its checkpoint).
+    wall time of the last call (a resumed training counts from its checkpoint). `best_step` 0 is the fitted
+    head: no evaluation of adapters was better.
     """
 
     folder: Path
@@ -148,14 +149,17 @@ def train_verifier(
         at_once, fill = arguments.per_device_eval_batch_size, pad_id(tokenizer)
         head = fit_head(base, train_set, validation_set, at_once, fill, mixed, _fitting(on_progress))
         if head and arguments.process_index == 0:
-            keep_head(base, head, folder / HEAD_FILE)
+            keep_head(getattr(base, HEAD), head, folder / HEAD_FILE)
     model = get_peft_model(base, lora_config(settings.lora))
     if head:
         getattr(model.get_base_model(), HEAD).requires_grad_(False)  # see `distill.verifier.head`
     trainer = _trainer(model, tokenizer, arguments, train_set, validation_set, settings, on_progress)
     seconds = _run(trainer, resumed)
     result = _result(trainer, settings, quantise, folder, seconds, resumed, train_set, validation_set.chains)
-    result = replace(result, head_loss=head.validation_loss if head else None)
+    if head:
+        result = _with_head(result, head, trainer.args)
+        if result.best_step == 0:
+            _take_out_adapters(model)
     if trainer.is_world_process_zero():
         _save(model, result)
     trainer.accelerator.wait_for_everyone()
@@ -270,6 +274,26 @@ def _run(trainer: StepTrainer, checkpoint: Path | None) -> float:
     with quiet_transformers(), uncast, fused_lora(trainer.model):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.monotonic() - began
+
+
+def _with_head(result: TrainResult, head: HeadFit, asked: TrainingArguments) -> TrainResult:
+    """The result with what the head was before any adapter: step 0 of the curve, and the best step where no
+    later one was better."""
+    curve = [{"step": 0.0, "epoch": 0.0, **head.figures}, *result.curve]
+    result = replace(result, head_loss=head.validation_loss, curve=curve)
+    name, better = f"eval_{asked.metric_for_best_model}", 1 if asked.greater_is_better else -1
+    figures = {point["step"]: better * point[name] for point in curve if name in point}
+    if figures.get(0.0, -math.inf) <= figures.get(result.best_step, math.inf):
+        return result
+    return replace(result, best_step=0, best_f1=head.figures.get("eval_f1", 0.0))
+
+
+def _take_out_adapters(model: PeftModel) -> None:
+    """Leave the fitted head alone in charge: adapters that add nothing, as they began."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.zero_()
 
 
 def last_checkpoint(folder: Path) -> Path | None:

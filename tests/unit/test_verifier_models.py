@@ -144,6 +144,18 @@ def test_a_head_is_not_fitted_again_after_a_death(base, trained, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"adapter", "training.json"}
 
 
+def test_adapters_that_only_do_harm_are_taken_out(base, trained, tmp_path):
+    harmful = settings_of(base, learning_rate=1.0, epochs=1.0)
+    result = train_verifier(TRAIN, VALIDATION, harmful, True, tmp_path, 7)
+    [begun, *later] = [point["eval_f1"] for point in result.curve if "eval_f1" in point]
+    assert begun > max(later)
+    assert (result.best_step, result.best_f1) == (0, begun)
+    assert trained.nf4.curve[0] == result.curve[0]
+    weights = load_file(result.adapter / "adapter_model.safetensors")
+    assert not any(weight.any() for name, weight in weights.items() if "lora_B" in name)
+    assert weights["base_model.model.score.weight"].any()
+
+
 def test_a_training_that_dies_goes_on_and_ends_the_same(base, trained, tmp_path):
     def die_at_12(step, total, figures):
         if step >= 12 and "head" not in figures:
